@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use heartbeat::{Gpu, Heartbeat};
 pub use query::{BadQuery, Query, ReportUrl};
 pub use resource::{
-    Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork, ComponentResource, Cpu, Disk,
-    GpuUsage, Memory, Network, Resource, ResourceReport, State,
+    Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork, ComponentResource,
+    Cpu, Disk, GpuUsage, Memory, Network, Resource, ResourceReport, State,
 };
 
 /// The only `api_version` there is.
@@ -48,7 +48,10 @@ pub struct Envelope<T> {
 impl<T> Envelope<T> {
     /// Puts a message into its envelope.
     pub const fn new(data: T) -> Self {
-        Self { api_version: API_VERSION, data }
+        Self {
+            api_version: API_VERSION,
+            data,
+        }
     }
 }
 

@@ -106,7 +106,8 @@ impl Query {
             return Err(BadQuery::Oversized);
         }
         // The version is read first, so that a later version is named as such and not as malformed.
-        let versioned: Envelope<serde::de::IgnoredAny> = serde_json::from_slice(bytes).map_err(BadQuery::Malformed)?;
+        let versioned: Envelope<serde::de::IgnoredAny> =
+            serde_json::from_slice(bytes).map_err(BadQuery::Malformed)?;
         if versioned.api_version != API_VERSION {
             return Err(BadQuery::ApiVersion(versioned.api_version));
         }
@@ -129,8 +130,16 @@ impl Raw {
         };
         let bounded = |field, fits: bool| fits.then_some(()).ok_or(BadQuery::Extension { field });
         bounded("extensions", self.extensions.len() <= 16)?;
-        bounded("query_id", self.query_id.as_ref().is_none_or(|id| !id.is_empty() && id.len() <= 64))?;
-        bounded("spread_ms", self.spread_ms.is_none_or(|ms| ms <= Query::SPREAD_LIMIT_MS))?;
+        bounded(
+            "query_id",
+            self.query_id
+                .as_ref()
+                .is_none_or(|id| !id.is_empty() && id.len() <= 64),
+        )?;
+        bounded(
+            "spread_ms",
+            self.spread_ms.is_none_or(|ms| ms <= Query::SPREAD_LIMIT_MS),
+        )?;
         Ok(Query {
             manager_ip,
             manager_port,

@@ -1,0 +1,128 @@
+//! Plugins by name, digest and state, as an operator sees them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The name in a plugin's manifest: the key of its settings and grants.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PluginName(Arc<str>);
+
+impl PluginName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for PluginName {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for PluginName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// SHA-256 of a plugin's file. Shown as 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// How well a probe knows the board. The more specific wins where two give the same reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Support {
+    /// Nothing to do on this board.
+    Nothing,
+    Generic,
+    Family,
+    Board,
+}
+
+impl From<u8> for Support {
+    fn from(level: u8) -> Self {
+        match level {
+            0 => Self::Nothing,
+            1 => Self::Generic,
+            2 => Self::Family,
+            _ => Self::Board,
+        }
+    }
+}
+
+impl Support {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Generic => "generic",
+            Self::Family => "family",
+            Self::Board => "board",
+        }
+    }
+}
+
+/// Where a plugin stands.
+///
+/// ```text
+/// Compiling -> Starting -> Ready <-> Backoff -> Quarantined
+///     |           |-> Idle (nothing to do on this board)
+///     `-----------`-> Refused (bad file, not granted, bad settings)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginState {
+    Compiling,
+    Starting,
+    Ready,
+    Idle,
+    Backoff,
+    Quarantined,
+    Refused,
+}
+
+impl PluginState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Compiling => "compiling",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Idle => "idle",
+            Self::Backoff => "backoff",
+            Self::Quarantined => "quarantined",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// One plugin, as `plugin list`, `/metrics` and the heartbeat's extension show it. A copy: it never changes.
+#[derive(Debug, Clone)]
+pub struct PluginStatus {
+    pub name: PluginName,
+    pub version: String,
+    pub digest: Digest,
+    pub built_in: bool,
+    pub state: PluginState,
+    /// Why, where the state needs a reason.
+    pub reason: Option<String>,
+    pub support: Option<Support>,
+    /// Interfaces that it imports, such as `cardcage:host/files`.
+    pub imports: Vec<String>,
+    pub samples: u64,
+    /// Traps, missed deadlines and errors, since the agent started.
+    pub failures: u64,
+    pub restarts: u64,
+    /// How long the last sample took, by the wall clock.
+    pub last_sample: Option<Duration>,
+    /// Linear memory of its instance, in bytes.
+    pub memory: Option<u64>,
+    /// Parts of samples that could not be read or were refused, the latest ones.
+    pub faults: Vec<String>,
+}
