@@ -1,1 +1,110 @@
-//! Being written.
+//! What a vendor writes a Cardcage plugin with.
+//!
+//! A *probe* is a WebAssembly component that reads a board's sensors or knows its identity. The agent starts one
+//! instance of it, calls [`Probe::configure`] once and then [`Probe::sample`] at the cadence of the plugin's manifest.
+//! What a probe may touch is what it imports and the operator grants; the modules below are those capabilities:
+//!
+//! | module     | gives                                                            | grant                |
+//! |------------|------------------------------------------------------------------|----------------------|
+//! | [`kernel`] | processor times, memory, mounts, interfaces, identity: typed     | every plugin has it  |
+//! | [`files`]  | files below the paths that the manifest requests (`/sys/class/…`) | the operator's       |
+//! | [`log`]    | lines in the agent's log ([`info!`] and its sisters)             | every plugin has it  |
+//!
+//! A capability that the code does not use is not in the component's imports, so it is not asked for either.
+//!
+//! # A complete probe
+//!
+//! `src/lib.rs`, in a crate with `crate-type = ["cdylib", "rlib"]`:
+//!
+//! ```
+//! use cardcage_sdk::{Error, Place, Probe, Reading, Sample, Sensor, Settings, files, units};
+//!
+//! const INLET: &str = "/sys/class/hwmon/hwmon0/temp1_input";
+//!
+//! /// The air that enters the chassis.
+//! pub struct Inlet {
+//!     place: String,
+//! }
+//!
+//! /// `[plugins.settings.acme-inlet]` of the agent's configuration.
+//! #[derive(serde::Deserialize)]
+//! struct InletSettings {
+//!     place: String,
+//! }
+//!
+//! impl Probe for Inlet {
+//!     fn configure(settings: &Settings) -> Result<Self, Error> {
+//!         let InletSettings { place } = settings.parse()?;
+//!         Ok(Self { place })
+//!     }
+//!
+//!     fn sample(&mut self) -> Result<Sample, Error> {
+//!         let celsius = match files::number(&files::read(INLET)?) {
+//!             Some(millidegrees) => Reading::Value(units::milli(millidegrees)),
+//!             None => Reading::Failed, // never 0: a number that was not read is not a number
+//!         };
+//!         let inlet = Sensor::temperature(Place::board(), &self.place, celsius);
+//!         Ok(Sample { sensors: vec![inlet], ..Sample::default() })
+//!     }
+//! }
+//!
+//! cardcage_sdk::export_probe!(Inlet);
+//! # fn main() {}
+//! ```
+//!
+//! `plugin.toml` beside its `Cargo.toml`:
+//!
+//! ```toml
+//! name = "acme-inlet"
+//! version = "0.1.0"
+//! description = "Temperature of the air at the inlet"
+//! [probe]
+//! every = "2s"
+//! [requests]
+//! files = ["/sys/class/hwmon"]
+//! [settings.place]
+//! type = "string"
+//! description = "What the operator calls the inlet"
+//! ```
+//!
+//! It is built with `cargo build --release --target wasm32-wasip2`.
+//!
+//! # Three rules
+//!
+//! * **Unknown is absent.** Leave a field `None` that was not measured; 0 always means a measured zero.
+//! * **SI units**, named in the documentation of each field; [`units`] converts what the kernel says.
+//! * **Finite numbers.** The host refuses an item that carries a NaN or an infinity.
+//!
+//! # Tests without a board
+//!
+//! The crate builds natively too: [`export_probe!`] then only checks its argument. Calls of the capabilities work in a
+//! component alone, so keep what computes apart from what asks; [`files::Files`] lets the same code look through a
+//! board's files or, in a test, through a tree in memory (`fake::Tree`, on native targets).
+
+#![warn(missing_docs)]
+
+pub mod files;
+pub mod kernel;
+pub mod log;
+pub mod units;
+
+mod error;
+mod probe;
+mod readings;
+mod settings;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod fake;
+
+#[doc(hidden)]
+pub mod bindings;
+#[doc(hidden)]
+pub mod export;
+
+pub use error::code;
+pub use probe::{Probe, Support};
+pub use readings::{
+    Cpu, Disk, Error, Extras, Gpu, Identity, Limits, Memory, Network, Place, Quantity, Reading,
+    Sample, Sensor, Value,
+};
+pub use settings::Settings;

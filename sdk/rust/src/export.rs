@@ -1,0 +1,98 @@
+//! What [`crate::export_probe!`] expands to: the one probe of an instance, between `configure` and `sample`.
+
+use std::cell::RefCell;
+
+use crate::{Error, Probe, Sample, Settings, code};
+
+/// Compiles for probes only.
+pub fn require_probe<P: Probe>() {}
+
+/// Holds the probe from `configure` on.
+pub struct Instance<P>(RefCell<Option<P>>);
+
+impl<P: Probe> Instance<P> {
+    /// Before `configure`.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a static needs the const function, and nothing else makes one"
+    )]
+    pub const fn new() -> Self {
+        Self(RefCell::new(None))
+    }
+
+    /// The exported `configure`. A second call replaces the probe.
+    pub fn configure(&self, settings: String) -> Result<u8, Error> {
+        let probe = P::configure(&Settings::from_json(settings))?;
+        let support = probe.support() as u8;
+        self.0.replace(Some(probe));
+        Ok(support)
+    }
+
+    /// The exported `sample`.
+    pub fn sample(&self) -> Result<Sample, Error> {
+        // The host makes one call at a time, so the cell is never borrowed here; an error costs less than a trap.
+        let mut probe = self
+            .0
+            .try_borrow_mut()
+            .map_err(|_| Error::new(code::BLOCKED, "a sample is being taken"))?;
+        probe
+            .as_mut()
+            .ok_or_else(|| Error::invalid("sample before a successful configure"))?
+            .sample()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cpu, Support};
+
+    /// Counts its samples into the number of cores.
+    struct Counter(u32);
+
+    impl Probe for Counter {
+        fn configure(settings: &Settings) -> Result<Self, Error> {
+            Ok(Self(settings.parse()?))
+        }
+
+        fn support(&self) -> Support {
+            Support::Board
+        }
+
+        fn sample(&mut self) -> Result<Sample, Error> {
+            self.0 += 1;
+            Ok(Sample {
+                cpu: Some(Cpu {
+                    cores: Some(self.0),
+                    ..Cpu::default()
+                }),
+                ..Sample::default()
+            })
+        }
+    }
+
+    fn cores(instance: &Instance<Counter>) -> Option<u32> {
+        instance.sample().unwrap().cpu.unwrap().cores
+    }
+
+    #[test]
+    fn the_probe_lives_from_configure_on() {
+        let instance = Instance::<Counter>::new();
+        assert_eq!(instance.configure("7".into()), Ok(3));
+        assert_eq!(cores(&instance), Some(8));
+        assert_eq!(cores(&instance), Some(9));
+    }
+
+    #[test]
+    fn a_sample_before_configure_is_an_error_and_no_trap() {
+        let instance = Instance::<Counter>::new();
+        assert!(instance.sample().unwrap_err().is(code::INVALID));
+        assert!(
+            instance
+                .configure("seven".into())
+                .unwrap_err()
+                .is(code::INVALID)
+        );
+        assert!(instance.sample().unwrap_err().is(code::INVALID));
+    }
+}

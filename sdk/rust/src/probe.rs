@@ -1,0 +1,87 @@
+//! What a probe is, and how it becomes a component.
+
+use crate::{Error, Sample, Settings};
+
+/// A plugin that reads a board's sensors or knows its identity. The crate's documentation has a complete one.
+///
+/// One instance serves many samples, so state such as the counters of the last sample is a field. The host may end an
+/// instance at any time and start another, and ends it when a call panics or misses its deadline (two seconds, unless
+/// the manifest asks for less): keep nothing that cannot be measured again.
+pub trait Probe: Sized + 'static {
+    /// Takes the operator's settings and looks at the board. An error sets the plugin aside, with its text in the
+    /// agent's list of plugins, until it is loaded anew.
+    fn configure(settings: &Settings) -> Result<Self, Error>;
+
+    /// How well this probe knows the board that it finds itself on. Asked once, after [`Probe::configure`].
+    fn support(&self) -> Support {
+        Support::Generic
+    }
+
+    /// Takes the readings. An error means that there is no sample this time; where a part could be read, return that
+    /// part, and the rest as [`Sample::faults`].
+    fn sample(&mut self) -> Result<Sample, Error>;
+}
+
+/// How well a probe knows a board. Where two probes give the same reading, the more specific one wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Support {
+    /// There is nothing to do on this board: the host sets the plugin aside.
+    Nothing = 0,
+    /// Any board of the kind.
+    Generic = 1,
+    /// This family of boards.
+    Family = 2,
+    /// Exactly this board.
+    Board = 3,
+}
+
+/// Makes a [`Probe`] the export of this component.
+///
+/// ```
+/// # use cardcage_sdk::{Error, Probe, Sample, Settings};
+/// pub struct Silent;
+///
+/// impl Probe for Silent {
+///     fn configure(_: &Settings) -> Result<Self, Error> {
+///         Ok(Self)
+///     }
+///
+///     fn sample(&mut self) -> Result<Sample, Error> {
+///         Ok(Sample::default())
+///     }
+/// }
+///
+/// cardcage_sdk::export_probe!(Silent);
+/// # fn main() {}
+/// ```
+///
+/// On other targets than WebAssembly it only checks that the type is a probe, so that a workspace with plugins in it
+/// builds and tests natively.
+#[macro_export]
+macro_rules! export_probe {
+    ($probe:ty) => {
+        const _: fn() = $crate::export::require_probe::<$probe>;
+
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "the exported names of the canonical ABI")]
+        const _: () = {
+            ::std::thread_local! {
+                static INSTANCE: $crate::export::Instance<$probe> = const { $crate::export::Instance::new() };
+            }
+
+            struct Component;
+
+            impl $crate::bindings::exports::cardcage::probe::sampler::Guest for Component {
+                fn configure(settings: ::std::string::String) -> ::std::result::Result<u8, $crate::Error> {
+                    INSTANCE.with(|instance| instance.configure(settings))
+                }
+
+                fn sample() -> ::std::result::Result<$crate::Sample, $crate::Error> {
+                    INSTANCE.with($crate::export::Instance::sample)
+                }
+            }
+
+            $crate::bindings::export_sampler!(Component with_types_in $crate::bindings);
+        };
+    };
+}
