@@ -88,3 +88,36 @@ fn parse_report<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, BadReport>
     }
     Ok(envelope.data)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_over_the_limit_is_refused_unread() {
+        let bytes = vec![b' '; REPORT_LIMIT + 1];
+        assert!(matches!(
+            Heartbeat::parse(&bytes),
+            Err(BadReport::Oversized(_))
+        ));
+    }
+
+    #[test]
+    fn a_report_of_another_version_is_named_as_such() {
+        let text = include_str!("../samples/board/heartbeat.json")
+            .replace("\"api_version\": 1", "\"api_version\": 7");
+        assert!(matches!(
+            Heartbeat::parse(text.as_bytes()),
+            Err(BadReport::ApiVersion(7))
+        ));
+    }
+
+    #[test]
+    fn a_heartbeat_without_its_position_is_malformed() {
+        let text = include_str!("../samples/board/heartbeat.json").replace("slot_id", "slot");
+        assert!(matches!(
+            Heartbeat::parse(text.as_bytes()),
+            Err(BadReport::Malformed(_))
+        ));
+    }
+}

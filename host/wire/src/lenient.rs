@@ -108,3 +108,91 @@ pub(crate) fn optional<'de, T: Number, D: Deserializer<'de>>(
     }
     deserializer.deserialize_option(Optional(PhantomData))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    #[derive(Deserialize)]
+    struct Whole(#[serde(deserialize_with = "super::number")] u16);
+
+    #[derive(Deserialize)]
+    struct Signed(#[serde(deserialize_with = "super::number")] i32);
+
+    #[derive(Deserialize)]
+    struct Counter(#[serde(deserialize_with = "super::number")] u64);
+
+    #[derive(Deserialize)]
+    struct Real(#[serde(deserialize_with = "super::number")] f64);
+
+    #[derive(Deserialize)]
+    struct Maybe {
+        #[serde(default, deserialize_with = "super::optional")]
+        value: Option<u32>,
+    }
+
+    fn whole(value: Value) -> Option<u16> {
+        serde_json::from_value(value).ok().map(|Whole(n)| n)
+    }
+
+    fn real(value: Value) -> Option<f64> {
+        serde_json::from_value(value).ok().map(|Real(n)| n)
+    }
+
+    fn maybe(value: Value) -> Option<Option<u32>> {
+        serde_json::from_value(value)
+            .ok()
+            .map(|maybe: Maybe| maybe.value)
+    }
+
+    #[test]
+    fn a_whole_number_may_be_a_number_a_string_or_end_in_point_zero() {
+        for value in [json!(3926), json!("3926"), json!(" 3926 "), json!(3926.0)] {
+            assert_eq!(whole(value.clone()), Some(3926), "{value}");
+        }
+        let Signed(negative) = serde_json::from_value(json!("-1")).unwrap();
+        assert_eq!(negative, -1);
+        let Counter(counter) = serde_json::from_value(json!("18446744073709551615")).unwrap();
+        assert_eq!(counter, u64::MAX);
+    }
+
+    #[test]
+    fn what_is_not_a_whole_number_of_the_type_is_refused() {
+        for value in [
+            json!(65536),
+            json!(-1),
+            json!(1.5),
+            json!(1e300),
+            json!("65536"),
+            json!("1.0"),
+            json!("0x10"),
+            json!("3926, int 上报的端口"),
+            json!(""),
+            json!(true),
+            json!(null),
+            json!([1]),
+            json!({"a": 1}),
+        ] {
+            assert_eq!(whole(value.clone()), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_real_number_may_be_a_string_but_must_be_finite() {
+        assert_eq!(real(json!("36.5")), Some(36.5));
+        assert_eq!(real(json!(36)), Some(36.0));
+        assert_eq!(real(json!(-40)), Some(-40.0));
+        for text in ["NaN", "inf", "-infinity", "1e999", ""] {
+            assert_eq!(real(json!(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_optional_number_may_be_absent_or_null_but_not_wrong() {
+        assert_eq!(maybe(json!({})), Some(None));
+        assert_eq!(maybe(json!({"value": null})), Some(None));
+        assert_eq!(maybe(json!({"value": "7"})), Some(Some(7)));
+        assert_eq!(maybe(json!({"value": "seven"})), None);
+    }
+}

@@ -150,3 +150,139 @@ impl Raw {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parse(data: Value) -> Result<Query, BadQuery> {
+        Query::parse(
+            json!({"api_version": 1, "data": data})
+                .to_string()
+                .as_bytes(),
+        )
+    }
+
+    /// A good query with one field set to something else.
+    fn with(field: &str, value: Value) -> Result<Query, BadQuery> {
+        let mut data = json!({"manager_ip": "10.0.0.1", "manager_port": 3926, "url": "/heartbeat"});
+        data[field] = value;
+        parse(data)
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_anywhere() {
+        assert!(with("comment", json!({"any": ["thing"]})).is_ok());
+        let bytes = br#"{"more":1,"api_version":1,"data":{"manager_ip":"10.0.0.1","manager_port":1,"url":"/resource"}}"#;
+        assert!(Query::parse(bytes).is_ok());
+    }
+
+    #[test]
+    fn more_bytes_than_a_datagram_are_oversized_even_if_they_are_spaces() {
+        let mut bytes = br#"{"api_version":1,"data":{"manager_ip":"10.0.0.1","manager_port":1,"url":"/resource"}}"#.to_vec();
+        bytes.resize(QUERY_LIMIT, b' ');
+        assert!(Query::parse(&bytes).is_ok());
+        bytes.push(b' ');
+        assert!(matches!(Query::parse(&bytes), Err(BadQuery::Oversized)));
+    }
+
+    #[test]
+    fn what_is_not_json_of_this_shape_is_malformed() {
+        for bytes in [
+            &b""[..],
+            b"{",
+            b"null",
+            b"[]",
+            b"{}",
+            br#"{"api_version":1}"#,
+            br#"{"api_version":1,"data":{}}"#,
+            b"\xff\xfe",
+            br#"{"api_version":1,"data":{"manager_ip":"10.0.0.1","manager_port":"many","url":"/resource"}}"#,
+            br#"{"api_version":1,"data":{"manager_ip":"10.0.0.1","manager_port":65536,"url":"/resource"}}"#,
+        ] {
+            assert!(
+                matches!(Query::parse(bytes), Err(BadQuery::Malformed(_))),
+                "{}",
+                String::from_utf8_lossy(bytes)
+            );
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_named_whatever_its_data() {
+        let bytes = br#"{"api_version":2,"data":"something new"}"#;
+        assert!(matches!(Query::parse(bytes), Err(BadQuery::ApiVersion(2))));
+    }
+
+    #[test]
+    fn only_the_two_urls_are_reported_to() {
+        for url in [
+            "/deploy",
+            "heartbeat",
+            "/heartbeat/",
+            "/heartbeat,/resource",
+            "http://10.0.0.2/heartbeat",
+            "",
+        ] {
+            assert!(
+                matches!(with("url", json!(url)), Err(BadQuery::Url(_))),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn port_0_is_refused() {
+        for port in [json!(0), json!("0")] {
+            assert!(matches!(with("manager_port", port), Err(BadQuery::Port)));
+        }
+    }
+
+    #[test]
+    fn manager_ip_is_the_dotted_decimal_address_of_one_machine() {
+        for ip in [
+            "0.0.0.0",
+            "255.255.255.255",
+            "239.192.168.80",
+            "::1",
+            "localhost",
+            "10.0.0",
+            "010.0.0.1",
+            "",
+        ] {
+            assert!(
+                matches!(with("manager_ip", json!(ip)), Err(BadQuery::Address(_))),
+                "{ip}"
+            );
+        }
+    }
+
+    #[test]
+    fn extension_fields_are_bounded() {
+        let field = |result| match result {
+            Err(BadQuery::Extension { field }) => field,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            field(with("extensions", json!(vec!["x"; 17]))),
+            "extensions"
+        );
+        assert_eq!(field(with("query_id", json!(""))), "query_id");
+        assert_eq!(field(with("query_id", json!("x".repeat(65)))), "query_id");
+        assert_eq!(field(with("spread_ms", json!(60_001))), "spread_ms");
+    }
+
+    #[test]
+    fn null_extension_fields_are_absent() {
+        for field in ["extensions", "query_id", "spread_ms"] {
+            let query = with(field, Value::Null).unwrap();
+            assert!(
+                query.extensions.is_empty()
+                    && query.query_id.is_none()
+                    && query.spread_ms.is_none()
+            );
+        }
+    }
+}
