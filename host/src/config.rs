@@ -210,4 +210,9 @@ impl Managers {
     pub fn allows(&self, address: IpAddr) -> bool {
         self.allow.iter().any(|network| network.contains(address))
     }
+
+    /// Whether nobody outside this machine is allowed.
+    pub fn allows_only_loopback(&self) -> bool {
+        self.allow.iter().all(|network| network.is_loopback())
+    }
 }

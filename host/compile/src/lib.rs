@@ -1,1 +1,33 @@
-//! Being written.
+//! The engine that runs plugins: one set of settings for the agent, which has no compiler in it, and for the child
+//! process that compiles. Code compiled under other settings does not load.
+
+use wasmtime::Config;
+
+/// Name of the executable that compiles; it lies beside the agent's.
+pub const EXECUTABLE: &str = "cardcage-compile";
+
+/// Longest plugin that is compiled, in bytes. A Python guest has 18 MB.
+pub const PLUGIN_LIMIT: u64 = 64 << 20;
+
+/// Names the engine and its settings: part of the name of everything that was compiled. A new number goes with every
+/// change of [`engine_config`]; a change of wasmtime is noticed by itself when the code does not load.
+pub const ENGINE: &str = concat!("wasmtime48-cardcage1-", env!("CARDCAGE_TARGET"));
+
+/// The settings.
+///
+/// Deterministic from the first day (NaNs, relaxed SIMD), so that a recording replays bit for bit on another
+/// architecture. Epochs, because every call has a deadline. Nothing of WebAssembly that plugins do not need.
+pub fn engine_config() -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
+        // Nothing profiles the agent through its unwinder, and registering with it is slow on musl.
+        .native_unwind_info(false);
+    #[cfg(feature = "compiler")]
+    config.cranelift_nan_canonicalization(true);
+    config
+}

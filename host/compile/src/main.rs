@@ -1,1 +1,90 @@
-fn main() {}
+//! `cardcage-compile OUTPUT < PLUGIN`: compiles one plugin and ends.
+//!
+//! Compiling is where a hostile plugin can exhaust a machine, so the limits come first, before a byte of it is read.
+//! The agent sets the wall-clock deadline, removes what is left of a failed run, and never runs this twice at once.
+
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use cardcage_compile::{PLUGIN_LIMIT, engine_config};
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use wasmtime::Engine;
+
+/// Address space: a Python guest compiles in 0.4 GB.
+const ADDRESS_SPACE: u64 = 4 << 30;
+/// Processor time, in seconds: a Python guest takes 21 s.
+const PROCESSOR_SECONDS: u64 = 120;
+/// Compiled code is three to four times as long as the plugin.
+const OUTPUT_BYTES: u64 = 8 * PLUGIN_LIMIT;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let (Some(output), None) = (arguments.next(), arguments.next()) else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "usage: cardcage-compile OUTPUT < PLUGIN.wasm"
+        );
+        return ExitCode::from(2);
+    };
+    match limit().and_then(|()| compile(&PathBuf::from(output))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn limit() -> Result<()> {
+    for (resource, most) in [
+        (Resource::As, ADDRESS_SPACE),
+        (Resource::Cpu, PROCESSOR_SECONDS),
+        (Resource::Fsize, OUTPUT_BYTES),
+        (Resource::Core, 0),
+    ] {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        setrlimit(resource, limit)
+            .with_context(|| format!("the limit {resource:?} cannot be set to {most}"))?;
+    }
+    // The readings of a running agent matter more than a new plugin.
+    let _ = nice(5);
+    Ok(())
+}
+
+fn compile(output: &Path) -> Result<()> {
+    let mut plugin = Vec::new();
+    std::io::stdin()
+        .take(PLUGIN_LIMIT + 1)
+        .read_to_end(&mut plugin)
+        .context("the plugin cannot be read")?;
+    ensure!(
+        plugin.len() as u64 <= PLUGIN_LIMIT,
+        "the plugin has more than {PLUGIN_LIMIT} bytes"
+    );
+    if Engine::detect_precompiled(&plugin).is_some() {
+        bail!("this is compiled code, which is native code of unknown origin; give the .wasm");
+    }
+    let engine = Engine::new(&engine_config())
+        .map_err(anyhow::Error::from)
+        .context("the compiler cannot be set up")?;
+    let code = engine
+        .precompile_component(&plugin)
+        .map_err(anyhow::Error::from);
+    let code = code.context("the plugin does not compile")?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(output)
+        .with_context(|| format!("{} cannot be made", output.display()))?;
+    file.write_all(&code)
+        .and_then(|()| file.sync_all())
+        .context("the compiled code cannot be written")
+}

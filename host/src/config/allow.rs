@@ -30,6 +30,11 @@ impl Network {
         }
     }
 
+    /// Whether it lies within `127.0.0.0/8`.
+    pub const fn is_loopback(self) -> bool {
+        self.address.is_loopback() && self.prefix >= 8
+    }
+
     fn mask(self) -> u32 {
         u32::MAX
             .checked_shl(32 - u32::from(self.prefix))

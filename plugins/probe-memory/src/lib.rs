@@ -25,8 +25,8 @@ fn memory(info: &MemoryInfo) -> Memory {
         total: Some(info.total),
         used: free.and_then(|free| info.total.checked_sub(free)),
         free,
-        swap_total: Some(info.swap_total),
-        swap_free: Some(info.swap_free),
+        swap_total: info.swap_total,
+        swap_free: info.swap_free,
         extra: Vec::new(),
     }
 }
@@ -34,8 +34,8 @@ fn memory(info: &MemoryInfo) -> Memory {
 /// What is available, for kernels before 3.14 that do not say: what is unused and what the caches would give back.
 fn estimate(info: &MemoryInfo) -> Option<u64> {
     let caches = info
-        .buffers
-        .checked_add(info.cached)?
+        .buffers?
+        .checked_add(info.cached?)?
         .checked_add(info.reclaimable.unwrap_or_default())?;
     info.unused.checked_add(caches)
 }
@@ -50,11 +50,11 @@ mod tests {
         total: 1000,
         unused: 100,
         available: Some(600),
-        buffers: 20,
-        cached: 300,
+        buffers: Some(20),
+        cached: Some(300),
         reclaimable: Some(30),
-        swap_total: 500,
-        swap_free: 400,
+        swap_total: Some(500),
+        swap_free: Some(400),
     };
 
     fn used_and_free(info: MemoryInfo) -> (Option<u64>, Option<u64>) {

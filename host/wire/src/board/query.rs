@@ -41,7 +41,8 @@ pub struct Query {
     /// Extensions that the manager understands in the answer, such as [`crate::extension::NAME`]. At most 16 are read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
-    /// Tells retransmissions of one query from two queries. At most 64 bytes.
+    /// The same in every copy of one query, over whichever interface it goes, and in no other query of any manager: a
+    /// UUID. At most 64 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_id: Option<String>,
     /// The answers of the fleet are wanted spread over this many milliseconds, at most [`Query::SPREAD_LIMIT_MS`].

@@ -1,0 +1,17 @@
+//! What a plugin may be granted. One folder a capability, each with the same parts:
+//!
+//! | part       | what it is                                                                    |
+//! |------------|-------------------------------------------------------------------------------|
+//! | `guest`    | the WIT interface: asks the grant, calls the real side, answers in WIT's types |
+//! | `real`     | the mechanism, bounded and with deadlines                                     |
+//! | the grant  | what of it the operator gave, where it has parameters ([`files::Grant`])       |
+//! | the fake   | recorded roots ([`Roots`]) under the same real side, so that nothing differs   |
+
+pub mod files;
+pub mod kernel;
+pub mod log;
+mod readers;
+pub mod roots;
+
+pub use readers::{ReadError, Readers};
+pub use roots::Roots;

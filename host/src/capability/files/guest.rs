@@ -1,0 +1,134 @@
+//! The guest's side of `cardcage:host/files`: asks the grant, then the readers.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Resource, ResourceTable};
+
+use super::grant::{Grant, Granted, Refusal};
+use super::real::{self, FileError, Found};
+use crate::capability::{ReadError, Readers, Roots};
+use crate::plugin::bindings::cardcage::host::files as wit;
+use crate::plugin::bindings::cardcage::types::errors::Error;
+
+/// Longest file that is read alone.
+const FILE_LIMIT: usize = 64 << 10;
+/// Longest file of a batch.
+const BATCH_FILE_LIMIT: usize = 4 << 10;
+/// Most files of a batch.
+const BATCH_LIMIT: usize = 4096;
+/// Most batches that a plugin holds open.
+const BATCHES: usize = 64;
+
+/// The files, for one plugin.
+#[derive(Debug)]
+pub struct Files {
+    grant: Grant,
+    roots: Arc<Roots>,
+    readers: Readers,
+    batches: ResourceTable,
+}
+
+/// A set of files whose paths were checked once.
+#[derive(Debug)]
+pub struct Batch {
+    /// For each path, that it is the next of the places, or why it is none.
+    paths: Vec<Result<(), Error>>,
+    places: Arc<[Found]>,
+}
+
+impl Files {
+    /// The readers outlive the instance, so that a plugin that restarts does not get new threads to block.
+    pub fn new(grant: Grant, roots: Arc<Roots>, readers: Readers) -> Self {
+        let mut batches = ResourceTable::new();
+        batches.set_max_capacity(BATCHES);
+        Self { grant, roots, readers, batches }
+    }
+
+    /// Does something with one granted path.
+    async fn with<T: Send + 'static>(
+        &mut self,
+        path: &str,
+        work: impl Fn(&Roots, &Granted) -> Result<T, FileError> + Send + Sync + 'static,
+    ) -> Result<T, Error> {
+        let granted = self.grant.ask(path)?;
+        let roots = Arc::clone(&self.roots);
+        let named = granted.path().to_owned();
+        Ok(self.readers.once(&named, move |_| work(&roots, &granted)).await??)
+    }
+}
+
+impl wit::Host for Files {
+    async fn entries(&mut self, folder: String) -> Result<Vec<String>, Error> {
+        self.with(&folder, |roots, granted| real::names(&real::find(roots, granted)?)).await
+    }
+
+    async fn resolve(&mut self, path: String) -> Result<String, Error> {
+        let place = self.with(&path, real::resolve).await?;
+        place.into_os_string().into_string().map_err(|_| Error::new("invalid", format!("{path} leads to a name that is not UTF-8")))
+    }
+
+    async fn read(&mut self, path: String) -> Result<String, Error> {
+        self.with(&path, |roots, granted| real::read(&real::ordinary(real::find(roots, granted)?)?, FILE_LIMIT)).await
+    }
+}
+
+impl wit::HostBatch for Files {
+    async fn open(&mut self, paths: Vec<String>) -> Result<Resource<Batch>, Error> {
+        if paths.len() > BATCH_LIMIT {
+            return Err(Error::new("too-large", format!("a batch takes at most {BATCH_LIMIT} paths, not {}", paths.len())));
+        }
+        let asked: Vec<_> = paths.iter().map(|path| self.grant.ask(path)).collect();
+        let granted: Arc<[Granted]> = asked.iter().filter_map(|asked| asked.as_ref().ok().cloned()).collect();
+        let roots = Arc::clone(&self.roots);
+        let find = move |granted: &Granted| real::find(&roots, granted).and_then(real::ordinary);
+        let mut found = self.readers.each(granted, find).await.into_iter();
+        let mut places = Vec::new();
+        let mut place = |asked: Result<Granted, Refusal>| -> Result<(), Error> {
+            asked?;
+            places.push(found.next().unwrap_or(Err(ReadError::NoReader))??);
+            Ok(())
+        };
+        let paths = asked.into_iter().map(&mut place).collect();
+        let batch = Batch { paths, places: places.into() };
+        self.batches.push(batch).map_err(|_| Error::new("too-large", format!("at most {BATCHES} batches are held open")))
+    }
+
+    async fn read(&mut self, batch: Resource<Batch>) -> Vec<Result<String, Error>> {
+        // A handle that is not in the table cannot come from a guest: the runtime checks handles.
+        let Ok(batch) = self.batches.get(&batch) else { return Vec::new() };
+        let read = |place: &Found| real::read(place, BATCH_FILE_LIMIT);
+        let contents = self.readers.each(Arc::clone(&batch.places), read).await;
+        let mut contents = contents.into_iter().map(|content| Ok(content??));
+        // The places are in the order of the paths that have one.
+        let mut next = || contents.next().unwrap_or_else(|| Err(ReadError::NoReader.into()));
+        batch.paths.iter().map(|place| place.as_ref().map_err(Clone::clone).and_then(|_| next())).collect()
+    }
+
+    async fn drop(&mut self, batch: Resource<Batch>) -> wasmtime::Result<()> {
+        self.batches.delete(batch)?;
+        Ok(())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal {
+            Refusal::Malformed(_) => "invalid",
+            Refusal::NotGranted(_) => "denied",
+        };
+        Self::new(code, refusal.to_string())
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        let code = match error {
+            FileError::Absent(_) => "absent",
+            FileError::LeadsOut(_) | FileError::NotAFile(..) => "denied",
+            FileError::TooLarge(..) | FileError::TooMany(_) => "too-large",
+            FileError::NotText(_) => "invalid",
+            FileError::Io { .. } => "io",
+        };
+        Self::new(code, error.to_string())
+    }
+}

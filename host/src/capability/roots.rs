@@ -1,0 +1,63 @@
+//! Where `/proc` and `/sys` are: the real ones, or a recording of a board that is not here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, Space};
+
+/// The roots that probes read below. Nothing but probes ever reads a recording.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    pub proc: PathBuf,
+    pub sys: PathBuf,
+    /// Absent in a recording that has none: another machine's must not stand in.
+    pub os_release: Option<PathBuf>,
+    pub architecture: Option<String>,
+    pub space: RecordedSpace,
+}
+
+/// Whether the space on file systems is asked of the kernel or comes from the recording.
+#[derive(Debug, Clone)]
+pub enum RecordedSpace {
+    Live,
+    Recorded(BTreeMap<String, Space>),
+}
+
+impl Roots {
+    pub fn new(kernel: &config::Kernel) -> Self {
+        let replayed = kernel.proc.is_some();
+        Self {
+            proc: kernel.proc.clone().unwrap_or_else(|| "/proc".into()),
+            sys: kernel.sys.clone().unwrap_or_else(|| "/sys".into()),
+            os_release: kernel.os_release.clone().or_else(|| (!replayed).then(|| "/etc/os-release".into())),
+            architecture: kernel.architecture.clone().or_else(|| (!replayed).then(machine)),
+            space: match replayed {
+                true => RecordedSpace::Recorded(kernel.space.clone()),
+                false => RecordedSpace::Live,
+            },
+        }
+    }
+
+    /// Where a path of the board is on this machine.
+    pub fn locate(&self, board: &Path) -> PathBuf {
+        match (board.strip_prefix("/sys"), board.strip_prefix("/proc")) {
+            (Ok(rest), _) => self.sys.join(rest),
+            (_, Ok(rest)) => self.proc.join(rest),
+            _ => board.to_owned(),
+        }
+    }
+
+    /// The board's path of a place on this machine; `None` if a recording led out of itself.
+    pub fn board_path(&self, here: &Path) -> Option<PathBuf> {
+        let sys = self.sys.canonicalize().ok()?;
+        match here.strip_prefix(&sys) {
+            Ok(rest) => Some(Path::new("/sys").join(rest)),
+            Err(_) => (sys == Path::new("/sys")).then(|| here.to_owned()),
+        }
+    }
+}
+
+/// As `uname -m` says it.
+fn machine() -> String {
+    rustix::system::uname().machine().to_string_lossy().into_owned()
+}

@@ -1,0 +1,11 @@
+//! The command line, apart from `run`: what an operator or a vendor asks of an agent that may not be running.
+
+mod check;
+mod list;
+mod plugin;
+mod process;
+mod r#try;
+
+pub use check::check;
+pub use plugin::PluginCommand;
+pub use process::{PidFile, complain, stop_on_signals};

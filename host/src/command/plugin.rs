@@ -1,0 +1,91 @@
+//! `cardcage-agent plugin …`
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+
+use super::{list, r#try};
+use crate::config::Config;
+
+/// What can be done with plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Lists the plugins of the running agent: state, why, support level, imports; without an agent, what it would load.
+    List {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Loads plugins as the agent would, takes samples, and prints them with what they cost.
+    Try(TryArguments),
+    /// Puts a plugin.toml into a component: what comes out is the file to ship.
+    Pack {
+        /// The component, as `cargo build --target wasm32-wasip2` makes it.
+        component: PathBuf,
+        /// The manifest.
+        #[arg(long, value_name = "FILE", default_value = "plugin.toml")]
+        manifest: PathBuf,
+        /// Where the plugin goes.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Compiles every plugin into the cache, so that the next start is a warm one. For packages.
+    Warm {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+/// `--config FILE`
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The agent's configuration.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    pub(super) fn load(&self) -> Result<Config> {
+        Ok(self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?)
+    }
+}
+
+/// What `plugin try` takes.
+#[derive(Debug, Args)]
+pub struct TryArguments {
+    /// Names of plugins, or files; without any, every plugin that the agent would load.
+    pub(super) plugins: Vec<String>,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// How many samples.
+    #[arg(long, default_value_t = 1)]
+    pub(super) count: u32,
+    /// Time between two samples, such as `1s`; without it they follow at once.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub(super) every: Option<std::time::Duration>,
+    /// For programs.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl PluginCommand {
+    pub fn run(self) -> Result<()> {
+        match self {
+            Self::List { config, json } => list::list(&config.load()?, json),
+            Self::Try(arguments) => r#try::run(&arguments),
+            Self::Warm { config } => r#try::warm(&config.load()?),
+            Self::Pack { component, manifest, output } => pack(&component, &manifest, &output),
+        }
+    }
+}
+
+fn pack(component: &PathBuf, manifest: &PathBuf, output: &PathBuf) -> Result<()> {
+    let bytes = std::fs::read(component).with_context(|| format!("{} cannot be read", component.display()))?;
+    let text = std::fs::read_to_string(manifest).with_context(|| format!("{} cannot be read", manifest.display()))?;
+    let packed = cardcage_manifest::pack(&bytes, &text)
+        .with_context(|| format!("{} with {} is no plugin", component.display(), manifest.display()))?;
+    std::fs::write(output, packed).with_context(|| format!("{} cannot be written", output.display()))
+}

@@ -1,0 +1,76 @@
+//! When an instance that ended starts again, and when no more. Pure: time is handed in.
+
+use std::time::{Duration, Instant};
+
+const FIRST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(30);
+/// An instance that lived this long was healthy: its end starts a new count.
+const HEALTHY: Duration = Duration::from_secs(60);
+/// Failures in a row after which it is not started any more.
+const QUARANTINE: u32 = 8;
+
+/// Failures in a row of one plugin.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+/// What to do after a failure.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    After(Duration),
+    Quarantine,
+}
+
+impl Backoff {
+    /// An instance that was started at `started` ended at `now`.
+    pub(super) fn failed(&mut self, started: Instant, now: Instant) -> Next {
+        if now.saturating_duration_since(started) >= HEALTHY {
+            self.failures = 0;
+        }
+        self.failures += 1;
+        if self.failures >= QUARANTINE {
+            return Next::Quarantine;
+        }
+        let doubled = FIRST.saturating_mul(1 << (self.failures - 1).min(16));
+        Next::After(doubled.min(LONGEST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn pauses_double_until_quarantine() {
+        let (mut backoff, now) = (Backoff::default(), Instant::now());
+        let pauses: Vec<_> = (0..8).map(|_| backoff.failed(now, now)).collect();
+        assert_eq!(pauses[0], Next::After(Duration::from_millis(200)));
+        assert_eq!(pauses[1], Next::After(Duration::from_millis(400)));
+        assert_eq!(pauses[6], Next::After(Duration::from_millis(12_800)));
+        assert_eq!(pauses[7], Next::Quarantine);
+    }
+
+    #[test]
+    fn a_healthy_life_is_forgiven() {
+        let (mut backoff, now) = (Backoff::default(), Instant::now());
+        for _ in 0..100 {
+            assert_eq!(backoff.failed(now, now + HEALTHY), Next::After(FIRST));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_life_makes_a_pause_too_long(lives in proptest::collection::vec(0_u64..100, 0..40)) {
+            let (mut backoff, now) = (Backoff::default(), Instant::now());
+            for life in lives {
+                match backoff.failed(now, now + Duration::from_secs(life)) {
+                    Next::After(pause) => prop_assert!(pause >= FIRST && pause <= LONGEST),
+                    Next::Quarantine => return Ok(()),
+                }
+            }
+        }
+    }
+}

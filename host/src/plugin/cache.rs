@@ -1,0 +1,188 @@
+//! Compiled plugins, by content. A plugin is compiled once, by a child process under limits, into a file that is named
+//! after the plugin, the engine, and its own content:
+//!
+//! ```text
+//! <sha-256 of the .wasm>-<engine and settings>-<sha-256 of the compiled code>.cwasm
+//! ```
+//! A file whose content does not match its name, or that does not load, is removed and made anew. Nothing else is ever
+//! mapped: compiled code from outside is native code of unknown origin.
+
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use cardcage_compile::{ENGINE, EXECUTABLE};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::{info, warn};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::map::{Vouched, map};
+use super::package::{Package, PackageError, digest};
+
+/// Longest compilation by the wall clock; the child has a limit of its own for processor time.
+const DEADLINE: Duration = Duration::from_secs(300);
+/// Compilations at once: each uses all cores for most of its time.
+const AT_ONCE: usize = 2;
+/// What is kept of a child's complaint, in bytes.
+const COMPLAINT: usize = 2048;
+
+/// The folder of compiled plugins, and the way to fill it.
+#[derive(Debug)]
+pub struct Cache {
+    folder: PathBuf,
+    compiler: PathBuf,
+    turn: Semaphore,
+}
+
+/// Why a plugin cannot be had compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    #[error("the cache {folder} cannot be used")]
+    Folder { folder: PathBuf, #[source] source: std::io::Error },
+    #[error("the cache {0} must belong to the agent's user, and nobody else may write to it: chmod 0700")]
+    Unsafe(PathBuf),
+    #[error("the plugin's file changed while it was read; start the agent anew")]
+    Changed,
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    #[error("the compiler {compiler} cannot be run; it is installed beside the agent")]
+    Compiler { compiler: PathBuf, #[source] source: std::io::Error },
+    #[error("does not compile: {0}")]
+    Rejected(String),
+    #[error("compiling took longer than {DEADLINE:?}")]
+    Deadline,
+    #[error("compiled, but does not load")]
+    Load(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Cache {
+    /// The cache of a state directory. The compiler lies beside the agent's executable.
+    pub fn open(state_dir: &Path) -> Result<Self, CacheError> {
+        let folder = state_dir.join("compiled");
+        let failed = |source| CacheError::Folder { folder: folder.clone(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+        let about = folder.symlink_metadata().map_err(failed)?;
+        if !about.is_dir() || about.uid() != nix::unistd::geteuid().as_raw() || about.mode() & 0o022 != 0 {
+            return Err(CacheError::Unsafe(folder));
+        }
+        let agent = std::env::current_exe().map_err(failed)?;
+        let compiler = agent.with_file_name(EXECUTABLE);
+        Ok(Self { folder, compiler, turn: Semaphore::new(AT_ONCE) })
+    }
+
+    /// The compiled plugin, mapped; compiles it if need be.
+    pub async fn load(&self, engine: &Engine, package: &Package) -> Result<Component, CacheError> {
+        if let Some(component) = self.look_up(engine, package) {
+            return Ok(component);
+        }
+        // Nobody closes the semaphore.
+        let _turn = self.turn.acquire().await;
+        self.compile(package).await?;
+        self.look_up(engine, package).ok_or_else(|| CacheError::Load("the engine's settings differ".into()))
+    }
+
+    fn prefix(package: &Package) -> String {
+        format!("{}-{ENGINE}-", package.digest)
+    }
+
+    fn look_up(&self, engine: &Engine, package: &Package) -> Option<Component> {
+        let prefix = Self::prefix(package);
+        let entries = std::fs::read_dir(&self.folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+        for path in entries.filter(named) {
+            match self.check(&path, &prefix).and_then(|()| map(engine, &Vouched(&path)).map_err(|error| error.to_string())) {
+                Ok(component) => return Some(component),
+                Err(reason) => {
+                    info!(plugin = %package.name, reason, "compiled plugin does not load, it is made anew");
+                    let _ = std::fs::remove_file(&path);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the content is what the name says.
+    fn check(&self, path: &Path, prefix: &str) -> Result<(), String> {
+        let content = std::fs::read(path).map_err(|error| error.to_string())?;
+        let expected = format!("{prefix}{}.cwasm", digest(&content));
+        match path == self.folder.join(expected) {
+            true => Ok(()),
+            false => Err("its content is not what its name says".into()),
+        }
+    }
+
+    async fn compile(&self, package: &Package) -> Result<(), CacheError> {
+        let bytes = package.source.bytes()?;
+        if digest(&bytes) != package.digest {
+            return Err(CacheError::Changed);
+        }
+        let began = std::time::Instant::now();
+        // One name a process and plugin, so that what a killed agent left behind is overwritten, not piled up.
+        let output = self.folder.join(format!(".{}.new", package.digest));
+        let _ = std::fs::remove_file(&output);
+        let compiled = timeout(DEADLINE, self.run_compiler(&bytes, &output)).await.unwrap_or(Err(CacheError::Deadline));
+        let kept = match compiled {
+            Ok(()) => self.keep(package, &output),
+            Err(error) => Err(error),
+        };
+        let _ = std::fs::remove_file(&output);
+        kept?;
+        info!(plugin = %package.name, took = ?began.elapsed(), "plugin compiled");
+        Ok(())
+    }
+
+    /// Runs the child to its end. It is killed if nobody waits for it any more.
+    async fn run_compiler(&self, plugin: &[u8], output: &Path) -> Result<(), CacheError> {
+        let failed = |source| CacheError::Compiler { compiler: self.compiler.clone(), source };
+        let mut child = Command::new(&self.compiler)
+            .arg(output)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        let input = child.stdin.take();
+        let feed = async {
+            if let Some(mut input) = input {
+                // A child that refuses the plugin early closes its end; what it says about it counts.
+                let _ = input.write_all(plugin).await;
+            }
+        };
+        let ((), ended) = tokio::join!(feed, child.wait_with_output());
+        let ended = ended.map_err(failed)?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let complaint: String = String::from_utf8_lossy(&ended.stderr).chars().take(COMPLAINT).collect();
+        match complaint.trim() {
+            "" => Err(CacheError::Rejected(format!("the compiler ended with {}", ended.status))),
+            complaint => Err(CacheError::Rejected(complaint.to_owned())),
+        }
+    }
+
+    /// Gives the output its name, and removes what other engines made of the same plugin.
+    fn keep(&self, package: &Package, output: &Path) -> Result<(), CacheError> {
+        let failed = |source| CacheError::Folder { folder: self.folder.clone(), source };
+        let content = std::fs::read(output).map_err(failed)?;
+        let entry = format!("{}{}.cwasm", Self::prefix(package), digest(&content));
+        std::fs::rename(output, self.folder.join(&entry)).map_err(failed)?;
+        std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        let of_plugin = package.digest.to_string();
+        for other in std::fs::read_dir(&self.folder).map_err(failed)?.filter_map(Result::ok) {
+            let name = other.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&of_plugin) && name != entry {
+                if let Err(error) = std::fs::remove_file(other.path()) {
+                    warn!(entry = name, %error, "old compiled plugin cannot be removed");
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Drives one plugin from its file to its samples, for as long as the agent runs.
+//!
+//! ```text
+//! Compiling -> Starting -> Ready --trap, deadline--> Backoff --again and again--> Quarantined
+//!     |           |          ^------------------------'
+//!     |           |-> Idle       (nothing to do on this board)
+//!     `-----------`-> Refused    (does not compile, does not fit, declines its settings)
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+use tracing::{debug, info, warn};
+
+use super::backoff::{Backoff, Next};
+use super::instance::{CallError, Instance, Linked, Sampled};
+use super::supervisor::{Kit, Senses};
+use super::admit::Admitted;
+use super::package::Package;
+use crate::error::chain;
+use crate::model::{Contribution, PluginState, PluginStatus, Support};
+use crate::sample::PluginReport;
+
+/// Faults that are kept for `plugin list`.
+const FAULTS: usize = 8;
+
+/// One plugin, and what it publishes.
+#[derive(Debug)]
+pub(super) struct Driver {
+    plugin: Admitted,
+    kit: Arc<Kit>,
+    report: watch::Sender<PluginReport>,
+}
+
+/// How an instance's life ended.
+enum End {
+    Idle,
+    Refused(String),
+    Failed(CallError),
+}
+
+impl Driver {
+    pub(super) fn new(plugin: Admitted, kit: Arc<Kit>) -> (Self, watch::Receiver<PluginReport>) {
+        let (report, reports) = watch::channel(first_report(&plugin.package));
+        (Self { plugin, kit, report }, reports)
+    }
+
+    /// Runs until the plugin is set aside; what it said and how it is stays in its report.
+    pub(super) async fn run(self) {
+        let linked = match self.kit.link(&self.plugin).await {
+            Ok(linked) => linked,
+            Err(reason) => return self.set_aside(PluginState::Refused, Some(reason)),
+        };
+        let senses = self.kit.senses(&self.plugin.package);
+        let mut backoff = Backoff::default();
+        loop {
+            self.state(PluginState::Starting, None);
+            let started = Instant::now();
+            let failure = match self.live(&linked, &senses).await {
+                End::Idle => return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into())),
+                End::Refused(reason) => return self.set_aside(PluginState::Refused, Some(reason)),
+                End::Failed(error) => chain(&error),
+            };
+            self.report.send_modify(|report| report.status.failures += 1);
+            match backoff.failed(started, Instant::now()) {
+                Next::Quarantine => return self.set_aside(PluginState::Quarantined, Some(failure)),
+                Next::After(pause) => {
+                    warn!(plugin = %self.plugin.package.name, reason = failure, ?pause, "plugin ended, it starts again");
+                    self.state(PluginState::Backoff, Some(failure));
+                    tokio::time::sleep(pause).await;
+                    self.report.send_modify(|report| report.status.restarts += 1);
+                }
+            }
+        }
+    }
+
+    /// One instance, from its start to its end.
+    async fn live(&self, linked: &Linked, senses: &Senses) -> End {
+        let probe = &self.plugin.package.manifest.probe;
+        let runtime = &self.kit.runtime;
+        let capabilities = self.kit.capabilities(&self.plugin.grants, senses);
+        let mut instance = match Instance::start(runtime, linked, capabilities, probe.deadline).await {
+            Ok(instance) => instance,
+            Err(error) => return End::Failed(error),
+        };
+        let support = match instance.configure(runtime, &self.plugin.settings).await {
+            Ok(Ok(Support::Nothing)) => return End::Idle,
+            Ok(Ok(support)) => support,
+            Ok(Err(declined)) => return End::Refused(format!("declines: {declined}")),
+            Err(error) => return End::Failed(error),
+        };
+        self.report.send_modify(|report| report.status.support = Some(support));
+        loop {
+            let began = Instant::now();
+            match instance.sample(runtime).await {
+                Ok(Ok(sampled)) => self.publish(sampled, support, began, instance.memory()),
+                Ok(Err(declined)) => self.fault(format!("no sample: {declined}")),
+                Err(error) => return End::Failed(error),
+            }
+            sleep_until(self.kit.next(probe.every).into()).await;
+        }
+    }
+
+    fn publish(&self, sampled: Sampled, support: Support, began: Instant, memory: usize) {
+        let Sampled { readings, faults } = sampled;
+        let every = self.plugin.package.manifest.probe.every;
+        let contribution = Contribution {
+            plugin: self.plugin.package.name.clone(),
+            support,
+            taken: began,
+            fresh_for: every * 3 + Duration::from_secs(2),
+            readings: Arc::new(readings),
+        };
+        self.report.send_modify(|report| {
+            let status = &mut report.status;
+            if status.state != PluginState::Ready {
+                info!(plugin = %status.name, support = support.as_str(), "plugin ready");
+            }
+            status.state = PluginState::Ready;
+            status.reason = None;
+            status.samples += 1;
+            status.last_sample = Some(began.elapsed());
+            status.memory = Some(memory as u64);
+            status.faults = faults;
+            status.faults.truncate(FAULTS);
+            report.latest = Some(contribution);
+        });
+    }
+
+    fn fault(&self, fault: String) {
+        debug!(plugin = %self.plugin.package.name, fault, "plugin gave no sample");
+        self.report.send_modify(|report| {
+            report.status.state = PluginState::Ready;
+            report.status.failures += 1;
+            report.status.faults = vec![fault];
+        });
+    }
+
+    fn state(&self, state: PluginState, reason: Option<String>) {
+        self.report.send_modify(|report| {
+            report.status.state = state;
+            report.status.reason = reason;
+        });
+    }
+
+    fn set_aside(&self, state: PluginState, reason: Option<String>) {
+        match state {
+            PluginState::Idle => info!(plugin = %self.plugin.package.name, "plugin has nothing to do on this board"),
+            _ => warn!(plugin = %self.plugin.package.name, state = state.as_str(), reason, "plugin set aside"),
+        }
+        self.state(state, reason);
+    }
+}
+
+/// The report of a plugin that did nothing yet.
+fn first_report(package: &Package) -> PluginReport {
+    let status = PluginStatus {
+        name: package.name.clone(),
+        version: package.manifest.version.clone(),
+        digest: package.digest,
+        built_in: package.built_in(),
+        state: PluginState::Compiling,
+        reason: None,
+        support: None,
+        imports: package.imports.clone(),
+        samples: 0,
+        failures: 0,
+        restarts: 0,
+        last_sample: None,
+        memory: None,
+        faults: Vec::new(),
+    };
+    PluginReport { status, latest: None }
+}

@@ -1,0 +1,131 @@
+//! Which plugins there are: the built-in ones, and the files of the folder.
+//!
+//! A name is the key of grants and settings, so two files of one name are both refused; a file replaces the built-in of
+//! its name, without inheriting its grants.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use super::package::{self, Package, Refused, Source};
+use crate::model::PluginName;
+
+/// Most files that are looked at.
+const FILES_LIMIT: usize = 256;
+
+/// All plugins in the order in which they start: cpu and memory first, since reports are poorest without them.
+pub fn find(built_in: &[&'static [u8]], folder: &Path) -> Vec<Result<Package, Refused>> {
+    let built_in = built_in.iter().map(|bytes| open(Source::BuiltIn(bytes), "built-in"));
+    let files = files(folder).into_iter().map(|path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        open(Source::File(path), &name)
+    });
+    let mut all = settle(built_in.chain(files).collect());
+    all.sort_by_key(|plugin| {
+        let name = name(plugin).clone();
+        (!["cpu", "memory"].contains(&name.as_str()), name)
+    });
+    all
+}
+
+fn name(plugin: &Result<Package, Refused>) -> &PluginName {
+    match plugin {
+        Ok(package) => &package.name,
+        Err(refused) => &refused.name,
+    }
+}
+
+fn open(source: Source, name: &str) -> Result<Package, Refused> {
+    let built_in = matches!(source, Source::BuiltIn(_));
+    let bytes = source.bytes().unwrap_or_default();
+    Package::open(source).map_err(|error| Refused {
+        name: name.chars().filter(|c| !c.is_control()).take(64).collect::<String>().as_str().into(),
+        version: String::new(),
+        digest: package::digest(&bytes),
+        built_in,
+        reason: crate::error::chain(&error),
+    })
+}
+
+/// One plugin a name.
+fn settle(plugins: Vec<Result<Package, Refused>>) -> Vec<Result<Package, Refused>> {
+    let mut by_name: BTreeMap<PluginName, Vec<Package>> = BTreeMap::new();
+    let mut settled = Vec::new();
+    for plugin in plugins {
+        match plugin {
+            Ok(package) => by_name.entry(package.name.clone()).or_default().push(package),
+            Err(refused) => settled.push(Err(refused)),
+        }
+    }
+    for mut packages in by_name.into_values() {
+        if packages.iter().any(|package| !package.built_in()) {
+            packages.retain(|package| !package.built_in());
+        }
+        match packages.as_slice() {
+            [_] => settled.extend(packages.into_iter().map(Ok)),
+            _ => settled.extend(packages.iter().map(|package| Err(package.refused(several(&packages))))),
+        }
+    }
+    settled
+}
+
+fn several(packages: &[Package]) -> String {
+    let files: Vec<_> = packages.iter().map(|package| format!("{:?}", package.source)).collect();
+    format!("several files have this name, and grants are given by name: {}; remove all but one", files.join(", "))
+}
+
+/// The files that look like plugins. Hidden ones and those that are being copied are not looked at.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            warn!(folder = %folder.display(), %error, "plugin folder cannot be read");
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| looks_right(path)).collect();
+    files.sort();
+    if files.len() > FILES_LIMIT {
+        warn!(folder = %folder.display(), files = files.len(), limit = FILES_LIMIT, "plugin folder holds too many files, the rest is left out");
+        files.truncate(FILES_LIMIT);
+    }
+    files
+}
+
+/// Compiled code is looked at too, so that the operator is told why it is refused.
+fn looks_right(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let kind = path.extension().is_some_and(|extension| extension == "wasm" || extension == "cwasm");
+    !hidden && kind && path.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The smallest plugin: a component that exports an empty `cardcage:probe/sampler` instance.
+    fn plugin(name: &str) -> Vec<u8> {
+        let component = b"\0asm\x0d\0\x01\0\x05\x02\x01\x01\0".to_vec();
+        let _ = &component;
+        cardcage_manifest::pack(b"\0asm\x0d\0\x01\0", &format!("name = \"{name}\"\nversion = \"1\"")).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_plugin_is_refused_by_the_name_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("text.wasm"), "hello").unwrap();
+        std::fs::write(folder.path().join("native.cwasm"), b"\x7fELF").unwrap();
+        std::fs::write(folder.path().join("no-role.wasm"), plugin("no-role")).unwrap();
+        std::fs::write(folder.path().join(".half-copied.wasm"), "").unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "").unwrap();
+        let refused: Vec<_> = find(&[], folder.path()).into_iter().map(|plugin| plugin.unwrap_err().name).collect();
+        assert_eq!(refused.iter().map(PluginName::as_str).collect::<Vec<_>>(), ["native", "no-role", "text"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_holds_nothing() {
+        assert!(find(&[], Path::new("/nonexistent")).is_empty());
+    }
+}

@@ -1,0 +1,236 @@
+//! One running plugin: a store of its own, with a budget. Whatever goes wrong in it ends it and nothing else: a store
+//! that trapped or was left in the middle of a call is dead, so it is dropped, and a new one takes a few microseconds.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use wasmtime::component::{Component, ResourceTable};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::{Probe, ProbePre};
+use super::convert;
+use super::runtime::Runtime;
+use crate::capability::{files::Files, kernel::Kernel, log};
+use crate::model::{Readings, Support};
+
+/// Linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
+const MEMORY: usize = 64 << 20;
+/// Entries of all its tables.
+const TABLE_ENTRIES: usize = 100_000;
+/// What one call may hand over, in bytes: four thousand sensors have half a mebibyte.
+const HANDED_OVER: usize = 4 << 20;
+/// Handles of resources that a guest holds.
+const HANDLES: usize = 1024;
+/// Once its deadline is over, a plugin that does not run (it sleeps, or a host call is slow) is given this much more.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// What the store of a plugin carries.
+pub(super) struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limits: Limits,
+    deadline: Instant,
+    pub(super) kernel: Kernel,
+    pub(super) files: Files,
+    pub(super) log: log::Log,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Sums what all memories and tables of a plugin have: the limit is the plugin's, not each memory's.
+#[derive(Debug, Default)]
+struct Limits {
+    memory: usize,
+    table_entries: usize,
+    refused: bool,
+}
+
+impl Limits {
+    fn grow(&mut self, sum: impl FnOnce(&mut Self) -> &mut usize, current: usize, desired: usize, most: usize) -> bool {
+        let total = sum(self);
+        let after = total.saturating_add(desired.saturating_sub(current));
+        let fits = after <= most;
+        if fits {
+            *total = after;
+        }
+        self.refused |= !fits;
+        fits
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(|limits| &mut limits.memory, current, desired, MEMORY))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(|limits| &mut limits.table_entries, current, desired, TABLE_ENTRIES))
+    }
+
+    // One component is some core instances: the guest's module and the adapters that lower its imports.
+    fn instances(&self) -> usize {
+        64
+    }
+
+    fn tables(&self) -> usize {
+        64
+    }
+
+    fn memories(&self) -> usize {
+        8
+    }
+}
+
+/// Why a call gave nothing, and the instance ended.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("did not answer within {0:?}")]
+    Deadline(Duration),
+    #[error("trapped after it was refused more than 64 MiB of memory: {0}")]
+    Memory(String),
+    #[error("trapped: {0}")]
+    Trap(String),
+}
+
+/// A refusal that the plugin itself gave; the instance lives on.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Declined {
+    pub code: String,
+    pub detail: String,
+}
+
+/// One sample, checked, and what of it was refused or could not be read.
+#[derive(Debug)]
+pub struct Sampled {
+    pub readings: Readings,
+    pub faults: Vec<String>,
+}
+
+/// What a new instance is given.
+#[derive(Debug)]
+pub struct Capabilities {
+    pub kernel: Kernel,
+    pub files: Files,
+    pub lines: log::Lines,
+}
+
+/// A plugin that runs. Dropping it ends it.
+pub struct Instance {
+    store: Store<State>,
+    probe: Probe,
+    deadline: Duration,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Instance").field("memory", &self.memory()).finish_non_exhaustive()
+    }
+}
+
+/// A component whose imports were matched with what the agent has. Made once, instantiated again after each failure.
+#[derive(Clone)]
+pub struct Linked(ProbePre<State>);
+
+impl Linked {
+    pub fn new(runtime: &Runtime, component: &Component) -> Result<Self, String> {
+        let linked = runtime.linker.instantiate_pre(component).and_then(ProbePre::new);
+        linked.map(Self).map_err(|error| format!("does not fit this agent: {error:#}"))
+    }
+}
+
+impl Instance {
+    /// Starts an instance. Its start-up code runs under the same deadline as every call.
+    pub async fn start(
+        runtime: &Runtime,
+        linked: &Linked,
+        capabilities: Capabilities,
+        deadline: Duration,
+    ) -> Result<Self, CallError> {
+        let Capabilities { kernel, files, lines } = capabilities;
+        let output = log::guest::Output(lines.clone());
+        let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        let limits = Limits::default();
+        let log = log::Log(lines);
+        let mut store = Store::new(
+            &runtime.engine,
+            State { wasi, table, limits, deadline: Instant::now() + deadline, kernel, files, log },
+        );
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(HANDED_OVER);
+        store.set_max_component_handles(HANDLES);
+        // A tick gives way to the other plugins; past the deadline it ends the call.
+        store.epoch_deadline_callback(|store| match Instant::now() < store.data().deadline {
+            true => Ok(UpdateDeadline::Yield(1)),
+            false => Ok(UpdateDeadline::Interrupt),
+        });
+        store.set_epoch_deadline(1);
+        let _running = runtime.running();
+        let probe = match timeout(deadline + GRACE, linked.0.instantiate_async(&mut store)).await {
+            Ok(Ok(probe)) => probe,
+            Ok(Err(error)) => return Err(ended(&store, &error, deadline)),
+            Err(_) => return Err(CallError::Deadline(deadline)),
+        };
+        Ok(Self { store, probe, deadline })
+    }
+
+    /// Hands the plugin its settings and asks how well it knows this board.
+    pub async fn configure(&mut self, runtime: &Runtime, settings: &str) -> Result<Result<Support, Declined>, CallError> {
+        let _running = self.begin(runtime);
+        let call = self.probe.cardcage_probe_sampler().call_configure(&mut self.store, settings);
+        let answer = match timeout(self.deadline + GRACE, call).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),
+            Err(_) => return Err(CallError::Deadline(self.deadline)),
+        };
+        Ok(answer.map(Support::from).map_err(declined))
+    }
+
+    /// Takes a sample.
+    pub async fn sample(&mut self, runtime: &Runtime) -> Result<Result<Sampled, Declined>, CallError> {
+        let _running = self.begin(runtime);
+        let call = self.probe.cardcage_probe_sampler().call_sample(&mut self.store);
+        let answer = match timeout(self.deadline + GRACE, call).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),
+            Err(_) => return Err(CallError::Deadline(self.deadline)),
+        };
+        Ok(answer.map(convert::sample).map_err(declined))
+    }
+
+    /// Linear memory, in bytes.
+    pub fn memory(&self) -> usize {
+        self.store.data().limits.memory
+    }
+
+    fn begin<'a>(&mut self, runtime: &'a Runtime) -> super::runtime::Running<'a> {
+        let state = self.store.data_mut();
+        state.deadline = Instant::now() + self.deadline;
+        state.limits.refused = false;
+        self.store.set_epoch_deadline(1);
+        runtime.running()
+    }
+}
+
+fn declined(error: super::bindings::cardcage::types::errors::Error) -> Declined {
+    Declined { code: convert::text(error.code, 64), detail: convert::text(error.detail, 1024) }
+}
+
+fn ended(store: &Store<State>, error: &wasmtime::Error, deadline: Duration) -> CallError {
+    if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
+        return CallError::Deadline(deadline);
+    }
+    // The first line names the frames, the root cause names the trap.
+    let what = convert::text(error.root_cause().to_string(), 512);
+    match store.data().limits.refused {
+        true => CallError::Memory(what),
+        false => CallError::Trap(what),
+    }
+}

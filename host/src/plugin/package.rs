@@ -1,0 +1,112 @@
+//! One plugin's file: its bytes by digest, and what they say about themselves.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use cardcage_compile::PLUGIN_LIMIT;
+use cardcage_manifest::{Manifest, Plugin, SectionError};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::{Digest, PluginName};
+
+/// Where a plugin comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Embedded in the agent.
+    BuiltIn(&'static [u8]),
+    /// Dropped into the folder.
+    File(PathBuf),
+}
+
+/// A file that is a plugin. Nothing of it has run or been compiled.
+#[derive(Debug, Clone)]
+pub struct Package {
+    pub name: PluginName,
+    pub digest: Digest,
+    pub manifest: Manifest,
+    /// Its request: the interfaces that it imports.
+    pub imports: Vec<String>,
+    pub source: Source,
+}
+
+/// A file that is not taken as a plugin, and why.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    pub name: PluginName,
+    pub version: String,
+    pub digest: Digest,
+    pub built_in: bool,
+    pub reason: String,
+}
+
+/// Why a file is not a plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    #[error("cannot be read")]
+    Read(#[source] std::io::Error),
+    #[error("has more than {PLUGIN_LIMIT} bytes")]
+    TooLarge,
+    #[error("is compiled code, which is native code of unknown origin: drop the .wasm")]
+    Compiled,
+    #[error(transparent)]
+    Section(#[from] SectionError),
+    #[error("exports no interface that this agent calls, such as cardcage:probe/sampler")]
+    NoRole,
+}
+
+impl Source {
+    /// The bytes, read afresh: they are needed to know a plugin and to compile it, not to run it.
+    pub fn bytes(&self) -> Result<Cow<'static, [u8]>, PackageError> {
+        match self {
+            Self::BuiltIn(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::File(path) => read(path).map(Cow::Owned),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
+    use std::io::Read as _;
+
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(PackageError::Read)?;
+    file.take(PLUGIN_LIMIT + 1).read_to_end(&mut bytes).map_err(PackageError::Read)?;
+    match bytes.len() as u64 > PLUGIN_LIMIT {
+        true => Err(PackageError::TooLarge),
+        false => Ok(bytes),
+    }
+}
+
+/// SHA-256 of bytes.
+pub fn digest(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}
+
+impl Package {
+    /// Reads what a plugin says about itself.
+    pub fn open(source: Source) -> Result<Self, PackageError> {
+        let bytes = source.bytes()?;
+        if wasmtime::Engine::detect_precompiled(&bytes).is_some() {
+            return Err(PackageError::Compiled);
+        }
+        let Plugin { manifest, imports, exports } = Plugin::read(&bytes)?;
+        if !exports.iter().any(|export| export.starts_with("cardcage:probe/sampler@")) {
+            return Err(PackageError::NoRole);
+        }
+        Ok(Self { name: manifest.name.as_str().into(), digest: digest(&bytes), manifest, imports, source })
+    }
+
+    pub const fn built_in(&self) -> bool {
+        matches!(self.source, Source::BuiltIn(_))
+    }
+
+    /// The same plugin, set aside.
+    pub fn refused(&self, reason: String) -> Refused {
+        Refused {
+            name: self.name.clone(),
+            version: self.manifest.version.clone(),
+            digest: self.digest,
+            built_in: self.built_in(),
+            reason,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Starts a driver for each plugin, on the thread of the plugins.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::cache::{Cache, CacheError};
+use super::admit::Admitted;
+use super::driver::Driver;
+use super::grants::Grants;
+use super::instance::{Capabilities, Instance, Linked};
+use super::package::{Package, Refused};
+use super::runtime::Runtime;
+use crate::capability::files::Files;
+use crate::capability::kernel::Kernel;
+use crate::capability::log::Lines;
+use crate::capability::{Readers, Roots};
+use crate::config::{self, Config};
+use crate::error::chain;
+use crate::model::{PluginState, PluginStatus, Support};
+use crate::sample::{PluginReport, Roster};
+
+/// Threads that the facts of one plugin may block.
+const FACT_READERS: usize = 1;
+/// Threads that its files, and its mount points, may block.
+const PATH_READERS: usize = 4;
+
+/// What all plugins share.
+#[derive(Debug)]
+pub struct Kit {
+    pub runtime: Runtime,
+    pub cache: Cache,
+    roots: Arc<Roots>,
+    started: Instant,
+}
+
+/// What one plugin keeps over its instances: threads that it blocks stay blocked, and lines that it wrote stay written.
+#[derive(Debug, Clone)]
+pub(super) struct Senses {
+    facts: Readers,
+    paths: Readers,
+    mounts: Readers,
+    lines: Lines,
+}
+
+/// Why no plugin can run.
+#[derive(Debug, thiserror::Error)]
+pub enum KitError {
+    #[error("the WebAssembly engine cannot be set up: {0:#}")]
+    Runtime(wasmtime::Error),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl Kit {
+    pub fn new(config: &Config) -> Result<Self, KitError> {
+        Ok(Self {
+            runtime: Runtime::new().map_err(KitError::Runtime)?,
+            cache: Cache::open(&config.state_dir)?,
+            roots: Arc::new(Roots::new(&config.kernel)),
+            started: Instant::now(),
+        })
+    }
+
+    pub(super) fn senses(&self, package: &Package) -> Senses {
+        Senses {
+            facts: Readers::new(FACT_READERS),
+            paths: Readers::new(PATH_READERS),
+            mounts: Readers::new(PATH_READERS),
+            lines: Lines::new(package.name.clone()),
+        }
+    }
+
+    pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses) -> Capabilities {
+        let Senses { facts, paths, mounts, lines } = senses.clone();
+        Capabilities {
+            kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
+            files: Files::new(grants.files.clone(), Arc::clone(&self.roots), paths),
+            lines,
+        }
+    }
+
+    /// Compiles a plugin, or finds it compiled.
+    pub async fn link(&self, plugin: &Admitted) -> Result<Linked, String> {
+        let component = self.cache.load(self.runtime.engine(), &plugin.package).await;
+        Linked::new(&self.runtime, &component.map_err(|error| chain(&error))?)
+    }
+
+    /// Starts one instance outside of any driver: for a vendor who tries a plugin.
+    pub async fn try_one(&self, plugin: &Admitted) -> Result<(Instance, Support), String> {
+        let linked = self.link(plugin).await?;
+        let capabilities = self.capabilities(&plugin.grants, &self.senses(&plugin.package));
+        let deadline = plugin.package.manifest.probe.deadline;
+        let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
+        let mut instance = instance.map_err(|error| chain(&error))?;
+        let support = instance.configure(&self.runtime, &plugin.settings).await.map_err(|error| chain(&error))?;
+        Ok((instance, support.map_err(|declined| format!("declines: {declined}"))?))
+    }
+
+    /// When a probe of this cadence samples next. Counted from one beginning, so that probes of one cadence wake the
+    /// processor together: a sample out of the blue costs several times as much.
+    pub(super) fn next(&self, every: Duration) -> Instant {
+        let done = self.started.elapsed().as_nanos() / every.as_nanos().max(1);
+        let next = u32::try_from(done + 1).unwrap_or(u32::MAX);
+        self.started + every.saturating_mul(next)
+    }
+}
+
+/// The plugins of the agent.
+#[derive(Debug)]
+pub struct Supervisor {
+    kit: Arc<Kit>,
+    plugins: config::Plugins,
+}
+
+impl Supervisor {
+    pub fn new(config: &Config, kit: Kit) -> Self {
+        Self { kit: Arc::new(kit), plugins: config.plugins.clone() }
+    }
+
+    /// Runs them until told to stop.
+    pub async fn run(self, found: Vec<Result<Package, Refused>>, roster: Roster, stop: CancellationToken) {
+        self.warn_of_strays(&found);
+        let tasks = TaskTracker::new();
+        let mut reports = Vec::with_capacity(found.len());
+        for plugin in found {
+            reports.push(match plugin.and_then(|package| Admitted::new(package, &self.plugins)) {
+                Ok(plugin) => {
+                    let (driver, report) = Driver::new(plugin, Arc::clone(&self.kit));
+                    let stop = stop.clone();
+                    tasks.spawn(async move { stop.run_until_cancelled(driver.run()).await });
+                    report
+                }
+                Err(refused) => refuse(refused),
+            });
+        }
+        info!(plugins = reports.len(), "plugins found");
+        roster.announce(reports);
+        stop.cancelled().await;
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    /// A grant for a plugin that is not there is mostly a misspelt name.
+    fn warn_of_strays(&self, found: &[Result<Package, Refused>]) {
+        let there = |name: &String| found.iter().any(|plugin| plugin.as_ref().is_ok_and(|p| p.name.as_str() == name));
+        let named = self.plugins.grants.keys().chain(self.plugins.settings.keys());
+        for name in named.filter(|name| !there(name)) {
+            warn!(name, "configuration names a plugin that is not there");
+        }
+    }
+}
+
+fn refuse(refused: Refused) -> watch::Receiver<PluginReport> {
+    warn!(plugin = %refused.name, reason = refused.reason, "plugin refused");
+    let status = PluginStatus {
+        name: refused.name,
+        version: refused.version,
+        digest: refused.digest,
+        built_in: refused.built_in,
+        state: PluginState::Refused,
+        reason: Some(refused.reason),
+        support: None,
+        imports: Vec::new(),
+        samples: 0,
+        failures: 0,
+        restarts: 0,
+        last_sample: None,
+        memory: None,
+        faults: Vec::new(),
+    };
+    // The value outlives its sender, and never changes.
+    watch::channel(PluginReport { status, latest: None }).1
+}

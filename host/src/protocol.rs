@@ -1,0 +1,16 @@
+//! The only place that knows both the wire formats and the model.
+//!
+//! ```text
+//! query::read      datagram -> Query
+//! report::body     Agent + Snapshot -> heartbeat | resource -> bytes
+//! plugins          PluginStatus <-> the JSON of GET /plugins
+//! preview          Snapshot -> both reports, for a person
+//! ```
+
+mod extension;
+mod heartbeat;
+pub mod plugins;
+pub mod preview;
+pub mod query;
+pub mod report;
+mod resource;

@@ -1,0 +1,66 @@
+//! Plugins as a manager and as `cardcage-agent plugin list` see them.
+
+use cardcage_wire::extension;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{PluginStatus, Support};
+
+/// A plugin in a heartbeat's extension.
+pub(super) fn wire(plugin: &PluginStatus) -> extension::Plugin {
+    extension::Plugin {
+        name: plugin.name.to_string(),
+        version: plugin.version.clone(),
+        digest: plugin.digest.to_string(),
+        built_in: plugin.built_in,
+        state: plugin.state.as_str().into(),
+        reason: plugin.reason.clone(),
+    }
+}
+
+/// One element of the list that `GET /plugins` answers with. What is not known is left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginEntry {
+    pub name: String,
+    pub version: String,
+    /// SHA-256 of the file.
+    pub digest: String,
+    pub built_in: bool,
+    /// One of the words of [`crate::model::PluginState`].
+    pub state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub support: Option<String>,
+    pub imports: Vec<String>,
+    pub samples: u64,
+    pub failures: u64,
+    pub restarts: u64,
+    /// How long the last sample took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sample_ms: Option<f64>,
+    /// Linear memory in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    pub faults: Vec<String>,
+}
+
+impl From<&PluginStatus> for PluginEntry {
+    fn from(plugin: &PluginStatus) -> Self {
+        Self {
+            name: plugin.name.to_string(),
+            version: plugin.version.clone(),
+            digest: plugin.digest.to_string(),
+            built_in: plugin.built_in,
+            state: plugin.state.as_str().into(),
+            reason: plugin.reason.clone(),
+            support: plugin.support.map(Support::as_str).map(str::to_owned),
+            imports: plugin.imports.clone(),
+            samples: plugin.samples,
+            failures: plugin.failures,
+            restarts: plugin.restarts,
+            last_sample_ms: plugin.last_sample.map(|took| took.as_secs_f64() * 1000.0),
+            memory: plugin.memory,
+            faults: plugin.faults.clone(),
+        }
+    }
+}

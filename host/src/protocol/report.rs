@@ -1,0 +1,40 @@
+//! The body of a report: the document's fields, and `data.cardcage` where the query asked for it.
+
+use bytes::Bytes;
+use cardcage_wire::board::{Envelope, REPORT_LIMIT};
+use tracing::warn;
+
+use super::{heartbeat, resource};
+use crate::config;
+use crate::discovery::{Accepted, Subject};
+use crate::model::{PluginStatus, Snapshot};
+use crate::store::AgentId;
+
+/// What an agent says about itself in every report.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub id: AgentId,
+    /// What the operator decided; it stands before what the probes find.
+    pub board: config::Board,
+    /// Where the agent answers commands: the port that it is bound to.
+    pub service_port: u16,
+}
+
+/// The body that answers a query.
+pub fn body(agent: &Agent, asked: &Accepted, snapshot: &Snapshot, plugins: &[PluginStatus]) -> Bytes {
+    let write = |extended| match asked.query.subject {
+        Subject::Heartbeat => {
+            Envelope::new(heartbeat::report(agent, asked, snapshot, plugins, extended)).to_bytes()
+        }
+        Subject::Resource => Envelope::new(resource::report(agent, asked, snapshot, extended)).to_bytes(),
+    };
+    let mut body = write(asked.query.extended);
+    if body.len() > REPORT_LIMIT && asked.query.extended {
+        warn!(bytes = body.len(), "the report is too long; it goes without the extension");
+        body = write(false);
+    }
+    body.into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! One accepted query, one POST. Never two: a report that fails is counted, and the next query asks again.
+//!
+//! ```text
+//! Accepted -> wait for the first sample -> wait for this agent's share of the spread -> body from the snapshot -> POST
+//! ```
+//!
+//! | channel  | kind    | writer              | reader       |
+//! |----------|---------|---------------------|--------------|
+//! | queries  | mpsc    | discovery           | [`Reporter`] |
+//! | results  | JoinSet | a task each report  | [`Reporter`] |
+//!
+//! Each report is a task of its own, so a manager that does not answer delays nobody; how many there are is bounded,
+//! in all and for each manager.
+
+mod deliveries;
+mod post;
+mod share;
+
+use std::collections::HashMap;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+
+use crate::discovery::{Accepted, Subject};
+use crate::protocol::report::{Agent, body};
+use crate::sample::Board;
+use crate::telemetry::Telemetry;
+use deliveries::Deliveries;
+use post::post;
+use share::share;
+
+/// Reports under way, waiting for their share of the spread included.
+const UNDER_WAY: usize = 64;
+/// Of those, for one manager: it asks for two things, and may ask again before the first answers are out.
+const UNDER_WAY_FOR_ONE: usize = 16;
+/// A board that has no sample after this long has nothing to say yet.
+const FIRST_SAMPLE: Duration = Duration::from_secs(10);
+/// What is being sent when the agent stops may take this long.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The manager answered 200.
+    Delivered,
+    /// No connection to the manager.
+    Unreachable,
+    /// The manager did not answer in time.
+    Late,
+    /// The connection broke, or the answer was not HTTP.
+    Broken,
+    /// The manager answered something other than 200.
+    Refused,
+    /// Not sent: too many are under way.
+    Busy,
+    /// Not sent: no probe has given a sample yet.
+    Unready,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 7] = [
+        Self::Delivered,
+        Self::Unreachable,
+        Self::Late,
+        Self::Broken,
+        Self::Refused,
+        Self::Busy,
+        Self::Unready,
+    ];
+
+    /// For logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Unreachable => "unreachable",
+            Self::Late => "late",
+            Self::Broken => "broken",
+            Self::Refused => "refused",
+            Self::Busy => "busy",
+            Self::Unready => "unready",
+        }
+    }
+}
+
+/// Answers queries.
+pub struct Reporter {
+    source: Arc<Source>,
+    telemetry: Telemetry,
+    under_way: JoinSet<Report>,
+    managers: HashMap<task::Id, SocketAddrV4>,
+    deliveries: Deliveries,
+}
+
+/// What every report is made from.
+struct Source {
+    agent: Agent,
+    board: Board,
+}
+
+/// A report that is over.
+struct Report {
+    manager: SocketAddrV4,
+    subject: Subject,
+    result: Result<(), NotDelivered>,
+    took: Duration,
+}
+
+/// Why a report did not arrive: the kind for the metrics, the text for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+struct NotDelivered {
+    outcome: Outcome,
+    detail: String,
+}
+
+impl NotDelivered {
+    fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into() }
+    }
+}
+
+impl Reporter {
+    pub fn new(agent: Agent, board: Board, telemetry: Telemetry) -> Self {
+        Self {
+            source: Arc::new(Source { agent, board }),
+            telemetry,
+            under_way: JoinSet::new(),
+            managers: HashMap::new(),
+            deliveries: Deliveries::default(),
+        }
+    }
+
+    /// Answers until it is told to stop or nobody asks any more; what is under way then gets a short grace.
+    pub async fn run(mut self, mut queries: mpsc::Receiver<Accepted>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(ended) = self.under_way.join_next_with_id() => self.ended(ended),
+                query = queries.recv() => match query {
+                    Some(accepted) => self.start(accepted),
+                    None => break,
+                },
+            }
+        }
+        let _over = time::timeout(GRACE, async {
+            while let Some(ended) = self.under_way.join_next_with_id().await {
+                self.ended(ended);
+            }
+        })
+        .await;
+        // Dropping the set aborts what is left.
+    }
+
+    fn start(&mut self, accepted: Accepted) {
+        let manager = accepted.query.manager;
+        let for_manager = self.managers.values().filter(|other| **other == manager).count();
+        if self.under_way.len() >= UNDER_WAY || for_manager >= UNDER_WAY_FOR_ONE {
+            let busy = NotDelivered::new(Outcome::Busy, "too many reports are under way");
+            return self.note(&Report::over(&accepted, Err(busy)));
+        }
+        let source = Arc::clone(&self.source);
+        let task = self.under_way.spawn(async move {
+            let result = source.answer(&accepted).await;
+            Report::over(&accepted, result)
+        });
+        self.managers.insert(task.id(), manager);
+    }
+
+    fn ended(&mut self, ended: Result<(task::Id, Report), JoinError>) {
+        match ended {
+            Ok((id, report)) => {
+                self.managers.remove(&id);
+                self.note(&report);
+            }
+            Err(error) => {
+                self.managers.remove(&error.id());
+            }
+        }
+    }
+
+    fn note(&mut self, report: &Report) {
+        let outcome = report.outcome();
+        self.telemetry.report(report.subject, outcome, report.took);
+        self.deliveries.note(report, Instant::now());
+    }
+}
+
+impl Report {
+    fn over(accepted: &Accepted, result: Result<(), NotDelivered>) -> Self {
+        Self {
+            manager: accepted.query.manager,
+            subject: accepted.query.subject,
+            result,
+            took: accepted.received.elapsed(),
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match &self.result {
+            Ok(()) => Outcome::Delivered,
+            Err(error) => error.outcome,
+        }
+    }
+}
+
+impl Source {
+    async fn answer(&self, accepted: &Accepted) -> Result<(), NotDelivered> {
+        time::timeout(FIRST_SAMPLE, self.board.ready())
+            .await
+            .map_err(|_| NotDelivered::new(Outcome::Unready, "no probe has given a sample yet"))?;
+        let due = accepted.received + share(self.agent.id, accepted.query.spread);
+        time::sleep_until(due.into()).await;
+        // Made now, not when the query came: the readings are as fresh as they can be.
+        let body = body(&self.agent, accepted, &self.board.snapshot(), &self.board.plugins());
+        post(accepted.host_ip, accepted.query.manager, accepted.query.subject.path(), body).await
+    }
+}
