@@ -87,7 +87,12 @@ impl App {
 }
 
 /// Starts the thread of the plugins.
-fn spawn_plugins(config: Config, kit: Kit, roster: Roster, stop: CancellationToken) -> Result<JoinHandle<()>> {
+fn spawn_plugins(
+    config: Config,
+    kit: Kit,
+    roster: Roster,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(READERS)
@@ -103,5 +108,8 @@ fn spawn_plugins(config: Config, kit: Kit, roster: Roster, stop: CancellationTok
         // Does not wait for readers that are stuck.
         runtime.shutdown_background();
     };
-    thread::Builder::new().name("plugins".into()).spawn(run).context("the thread of the plugins cannot be started")
+    thread::Builder::new()
+        .name("plugins".into())
+        .spawn(run)
+        .context("the thread of the plugins cannot be started")
 }

@@ -126,27 +126,19 @@ impl Default for Config {
 
 impl Default for Discovery {
     fn default() -> Self {
-        Self {
-            group: Ipv4Addr::new(239, 192, 168, 80),
-            port: 3980,
-            interfaces: Vec::new(),
-        }
+        Self { group: Ipv4Addr::new(239, 192, 168, 80), port: 3980, interfaces: Vec::new() }
     }
 }
 
 impl Default for Service {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 23980)),
-        }
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 23980)) }
     }
 }
 
 impl Default for Managers {
     fn default() -> Self {
-        Self {
-            allow: vec![Network::LOOPBACK],
-        }
+        Self { allow: vec![Network::LOOPBACK] }
     }
 }
 
@@ -166,14 +158,9 @@ pub enum ConfigError {
 impl Config {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text).map_err(|problem| ConfigError::Parse {
-            path: path.to_owned(),
-            problem,
-        })
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text).map_err(|problem| ConfigError::Parse { path: path.to_owned(), problem })
     }
 
     /// Reads and checks a text; the error is one that an operator can act on.
@@ -198,10 +185,7 @@ impl Config {
 
     /// The folder that plugins are dropped into.
     pub fn plugin_dir(&self) -> PathBuf {
-        self.plugins
-            .dir
-            .clone()
-            .unwrap_or_else(|| self.state_dir.join("plugins"))
+        self.plugins.dir.clone().unwrap_or_else(|| self.state_dir.join("plugins"))
     }
 }
 

@@ -10,6 +10,5 @@ mod readings;
 pub use merge::{Aged, Contribution, GpuReading, Snapshot};
 pub use plugin::{Digest, PluginName, PluginState, PluginStatus, Support};
 pub use readings::{
-    Cpu, Disk, Extras, Gpu, Identity, Limits, Memory, Network, Place, Readings, Sensor, Status,
-    Value,
+    Cpu, Disk, Extras, Gpu, Identity, Limits, Memory, Network, Place, Readings, Sensor, Status, Value,
 };

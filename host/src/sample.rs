@@ -24,11 +24,7 @@ pub struct PluginReport {
 impl PluginReport {
     /// Whether nothing more is to be waited for: it has sampled, or it will not for now.
     fn settled(&self) -> bool {
-        self.latest.is_some()
-            || !matches!(
-                self.status.state,
-                PluginState::Compiling | PluginState::Starting
-            )
+        self.latest.is_some() || !matches!(self.status.state, PluginState::Compiling | PluginState::Starting)
     }
 }
 
@@ -54,22 +50,12 @@ impl Board {
     /// A board without probes, and the means to announce them.
     pub fn new() -> (Roster, Self) {
         let (sender, roster) = watch::channel(None);
-        (
-            Roster(sender),
-            Self {
-                started: Instant::now(),
-                roster,
-            },
-        )
+        (Roster(sender), Self { started: Instant::now(), roster })
     }
 
     /// The latest readings of all probes, merged, as of now.
     pub fn snapshot(&self) -> Snapshot {
-        let latest = self
-            .each(|report| report.latest.clone())
-            .into_iter()
-            .flatten()
-            .collect();
+        let latest = self.each(|report| report.latest.clone()).into_iter().flatten().collect();
         Snapshot::merge(latest, Instant::now())
     }
 
@@ -84,10 +70,7 @@ impl Board {
     /// start, unless there is no sample at all yet: nothing is answered before there is one.
     pub async fn ready(&self) {
         let deadline = tokio::time::Instant::from_std(self.started + FIRST_SAMPLE);
-        if tokio::time::timeout_at(deadline, self.settled())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout_at(deadline, self.settled()).await.is_err() {
             self.sampled().await;
         }
     }
@@ -103,12 +86,7 @@ impl Board {
     async fn sampled(&self) {
         let mut waiting = tokio::task::JoinSet::new();
         for mut report in self.reports().await {
-            waiting.spawn(async move {
-                report
-                    .wait_for(|report| report.latest.is_some())
-                    .await
-                    .is_ok()
-            });
+            waiting.spawn(async move { report.wait_for(|report| report.latest.is_some()).await.is_ok() });
         }
         while let Some(sampled) = waiting.join_next().await {
             if matches!(sampled, Ok(true)) {
@@ -120,17 +98,10 @@ impl Board {
     async fn reports(&self) -> Vec<watch::Receiver<PluginReport>> {
         let mut roster = self.roster.clone();
         let announced = roster.wait_for(Option::is_some).await;
-        announced
-            .map(|plugins| plugins.clone().unwrap_or_default())
-            .unwrap_or_default()
+        announced.map(|plugins| plugins.clone().unwrap_or_default()).unwrap_or_default()
     }
 
     fn each<T>(&self, take: impl Fn(&PluginReport) -> T) -> Vec<T> {
-        self.roster
-            .borrow()
-            .iter()
-            .flatten()
-            .map(|report| take(&report.borrow()))
-            .collect()
+        self.roster.borrow().iter().flatten().map(|report| take(&report.borrow())).collect()
     }
 }

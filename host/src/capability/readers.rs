@@ -240,7 +240,8 @@ mod tests {
 
     #[tokio::test]
     async fn results_come_in_the_order_of_the_paths() {
-        let results = Readers::new(1).each(paths(&["a", "b", "c"]), |path: &PathBuf| path.display().to_string()).await;
+        let results =
+            Readers::new(1).each(paths(&["a", "b", "c"]), |path: &PathBuf| path.display().to_string()).await;
         assert_eq!(results, [Ok("a".into()), Ok("b".into()), Ok("c".into())]);
     }
 
@@ -288,7 +289,10 @@ mod tests {
         let (_release, work) = blocking();
         let cut = timeout(Duration::from_millis(50), readers.each(paths(&["stuck"]), work)).await;
         assert!(cut.is_err());
-        assert_eq!(readers.each(paths(&["stuck"]), |_: &PathBuf| ()).await, [Err(ReadError::Blocked("stuck".into()))]);
+        assert_eq!(
+            readers.each(paths(&["stuck"]), |_: &PathBuf| ()).await,
+            [Err(ReadError::Blocked("stuck".into()))]
+        );
     }
 
     #[tokio::test]

@@ -57,26 +57,37 @@ impl Findings {
         if let Err(error) = Kit::new(config) {
             self.problem(chain(&error));
         }
-        let compiler = std::env::current_exe().map(|agent| agent.with_file_name(cardcage_compile::EXECUTABLE));
+        let compiler =
+            std::env::current_exe().map(|agent| agent.with_file_name(cardcage_compile::EXECUTABLE));
         if let Ok(compiler) = compiler.as_ref().map_err(ToString::to_string)
             && !compiler.is_file()
         {
-            self.problem(format_args!("the compiler {} is not there: it is installed beside the agent", compiler.display()));
+            self.problem(format_args!(
+                "the compiler {} is not there: it is installed beside the agent",
+                compiler.display()
+            ));
         }
     }
 
     fn service(&mut self, config: &Config) {
         if let Err(error) = TcpListener::bind(config.service.listen) {
-            self.problem(format_args!("service.listen {}: {error}; is an agent running?", config.service.listen));
+            self.problem(format_args!(
+                "service.listen {}: {error}; is an agent running?",
+                config.service.listen
+            ));
         }
     }
 
     fn interfaces(&mut self, config: &Config) {
         match would_join(&config.discovery.interfaces) {
             Ok(joined) if joined.is_empty() => {
-                self.problem("no interface to listen on: none is up and does multicast; see discovery.interfaces");
+                self.problem(
+                    "no interface to listen on: none is up and does multicast; see discovery.interfaces",
+                );
             }
-            Ok(joined) => joined.iter().for_each(|interface| self.note(format_args!("listens on {interface}"))),
+            Ok(joined) => {
+                joined.iter().for_each(|interface| self.note(format_args!("listens on {interface}")))
+            }
             Err(error) => self.problem(format_args!("the interfaces cannot be listed: {error}")),
         }
     }

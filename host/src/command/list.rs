@@ -53,13 +53,17 @@ fn ask(listen: SocketAddr) -> Result<Vec<PluginEntry>> {
 /// What is known without running anything.
 fn would_load(config: &Config) -> Vec<PluginEntry> {
     let found = plugin::find(BUILT_IN, &config.plugin_dir());
-    let admitted = found.into_iter().map(|found| found.and_then(|package| Admitted::new(package, &config.plugins)));
+    let admitted =
+        found.into_iter().map(|found| found.and_then(|package| Admitted::new(package, &config.plugins)));
     let entry = |plugin: Result<Admitted, plugin::Refused>| match plugin {
         Ok(plugin) => {
             let package = plugin.package();
             let version = package.manifest.version.clone();
             let imports = package.imports.clone();
-            PluginEntry { imports, ..unstarted(&package.name, version, package.digest, package.built_in(), None) }
+            PluginEntry {
+                imports,
+                ..unstarted(&package.name, version, package.digest, package.built_in(), None)
+            }
         }
         Err(refused) => {
             unstarted(&refused.name, refused.version, refused.digest, refused.built_in, Some(refused.reason))

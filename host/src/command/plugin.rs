@@ -83,8 +83,10 @@ impl PluginCommand {
 }
 
 fn pack(component: &PathBuf, manifest: &PathBuf, output: &PathBuf) -> Result<()> {
-    let bytes = std::fs::read(component).with_context(|| format!("{} cannot be read", component.display()))?;
-    let text = std::fs::read_to_string(manifest).with_context(|| format!("{} cannot be read", manifest.display()))?;
+    let bytes =
+        std::fs::read(component).with_context(|| format!("{} cannot be read", component.display()))?;
+    let text = std::fs::read_to_string(manifest)
+        .with_context(|| format!("{} cannot be read", manifest.display()))?;
     let packed = cardcage_manifest::pack(&bytes, &text)
         .with_context(|| format!("{} with {} is no plugin", component.display(), manifest.display()))?;
     std::fs::write(output, packed).with_context(|| format!("{} cannot be written", output.display()))

@@ -89,7 +89,9 @@ fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitted>> {
                 let package = package.map_err(|error| anyhow!("{name} is no plugin: {}", chain(&error)))?;
                 admit(package).map_err(refusal)
             }
-            None => bail!("{name} is neither a plugin of this agent nor a file; see `cardcage-agent plugin list`"),
+            None => {
+                bail!("{name} is neither a plugin of this agent nor a file; see `cardcage-agent plugin list`")
+            }
         }
     };
     wanted.iter().map(by_name).collect()
@@ -106,7 +108,11 @@ async fn start(kit: &Kit, plugins: Vec<Admitted>) -> Result<Vec<Trial>> {
 }
 
 /// Takes the samples of all plugins side by side, as the agent does. The first is not counted: probes look around once.
-async fn sample(kit: &Arc<Kit>, mut trials: Vec<Trial>, arguments: &TryArguments) -> Result<(Vec<Trial>, Cost)> {
+async fn sample(
+    kit: &Arc<Kit>,
+    mut trials: Vec<Trial>,
+    arguments: &TryArguments,
+) -> Result<(Vec<Trial>, Cost)> {
     trials = round(kit, trials).await?;
     let (began, before) = (Instant::now(), processor_time()?);
     for _ in 1..arguments.count {
@@ -136,7 +142,9 @@ async fn round(kit: &Arc<Kit>, trials: Vec<Trial>) -> Result<Vec<Trial>> {
     while let Some(sampled) = under_way.join_next().await {
         let (mut trial, sampled) = sampled?;
         match sampled {
-            Ok(Ok(sampled)) => (trial.latest, trial.faults) = (Some(Arc::new(sampled.readings)), sampled.faults),
+            Ok(Ok(sampled)) => {
+                (trial.latest, trial.faults) = (Some(Arc::new(sampled.readings)), sampled.faults)
+            }
             Ok(Err(declined)) => trial.faults = vec![format!("no sample: {declined}")],
             Err(error) => bail!("{}: {}", trial.plugin.package().name, chain(&error)),
         }
@@ -210,7 +218,12 @@ fn people(out: &mut impl std::io::Write, result: &Value, trials: &[Trial], cost:
     }
     if cost.samples > 0 {
         let each = |whole: Duration| whole / cost.samples;
-        writeln!(out, "a sample: {:?} of processor time, {:?} by the clock", each(cost.cpu), each(cost.wall))?;
+        writeln!(
+            out,
+            "a sample: {:?} of processor time, {:?} by the clock",
+            each(cost.cpu),
+            each(cost.wall)
+        )?;
     }
     Ok(())
 }

@@ -15,17 +15,12 @@ pub struct Network {
 
 impl Network {
     /// `127.0.0.0/8`.
-    pub const LOOPBACK: Self = Self {
-        address: Ipv4Addr::new(127, 0, 0, 0),
-        prefix: 8,
-    };
+    pub const LOOPBACK: Self = Self { address: Ipv4Addr::new(127, 0, 0, 0), prefix: 8 };
 
     /// Whether the address lies in this network. The protocol is IPv4, so an IPv6 address never does.
     pub fn contains(self, address: IpAddr) -> bool {
         match address.to_canonical() {
-            IpAddr::V4(address) => {
-                self.mask() & address.to_bits() == self.mask() & self.address.to_bits()
-            }
+            IpAddr::V4(address) => self.mask() & address.to_bits() == self.mask() & self.address.to_bits(),
             IpAddr::V6(_) => false,
         }
     }
@@ -36,9 +31,7 @@ impl Network {
     }
 
     fn mask(self) -> u32 {
-        u32::MAX
-            .checked_shl(32 - u32::from(self.prefix))
-            .unwrap_or(0)
+        u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0)
     }
 }
 
@@ -49,11 +42,7 @@ impl FromStr for Network {
         let wrong = || format!("{text:?} is not an IPv4 network such as \"192.168.10.0/24\"");
         let (address, prefix) = text.split_once('/').unwrap_or((text, "32"));
         let address = address.parse().map_err(|_| wrong())?;
-        let prefix = prefix
-            .parse()
-            .ok()
-            .filter(|prefix| *prefix <= 32)
-            .ok_or_else(wrong)?;
+        let prefix = prefix.parse().ok().filter(|prefix| *prefix <= 32).ok_or_else(wrong)?;
         Ok(Self { address, prefix })
     }
 }
@@ -66,9 +55,7 @@ impl fmt::Display for Network {
 
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -77,10 +64,7 @@ mod tests {
     use super::*;
 
     fn allows(network: &str, address: &str) -> bool {
-        network
-            .parse::<Network>()
-            .unwrap()
-            .contains(address.parse().unwrap())
+        network.parse::<Network>().unwrap().contains(address.parse().unwrap())
     }
 
     #[test]
@@ -96,14 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_network_is_refused() {
-        for text in [
-            "",
-            "10.0.0.0/33",
-            "10.0.0/8",
-            "host/24",
-            "10.0.0.0/-1",
-            "::1/64",
-        ] {
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "host/24", "10.0.0.0/-1", "::1/64"] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }

@@ -18,11 +18,7 @@ pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
 
 /// serde says "unknown field `x`, expected one of `a`, `b`": the first word is the wrong one, the rest are the known.
 fn nearest_key(problem: &str) -> Option<&str> {
-    let mut quoted = problem
-        .strip_prefix("unknown field ")?
-        .split('`')
-        .skip(1)
-        .step_by(2);
+    let mut quoted = problem.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
     let unknown = quoted.next()?;
     quoted
         .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
@@ -42,10 +38,7 @@ mod tests {
     #[test]
     fn an_unknown_key_names_itself_its_line_and_the_nearest_known_key() {
         let problem = problem("state_dir = \"/tmp\"\n[discovery]\ninterface = [\"eth0\"]\n");
-        assert!(
-            problem.starts_with("line 3: unknown field `interface`"),
-            "{problem}"
-        );
+        assert!(problem.starts_with("line 3: unknown field `interface`"), "{problem}");
         assert!(problem.ends_with("did you mean `interfaces`?"), "{problem}");
     }
 

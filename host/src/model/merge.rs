@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{
-    Cpu, Disk, Extras, Gpu, Identity, Memory, Network, Place, PluginName, Readings, Sensor, Status,
-    Support,
+    Cpu, Disk, Extras, Gpu, Identity, Memory, Network, Place, PluginName, Readings, Sensor, Status, Support,
 };
 
 /// The latest sample of one probe.
@@ -55,8 +54,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Merges what the probes said last, as of `now`.
     pub fn merge(mut contributions: Vec<Contribution>, now: Instant) -> Self {
-        contributions
-            .sort_by(|a, b| (Reverse(a.support), &a.plugin).cmp(&(Reverse(b.support), &b.plugin)));
+        contributions.sort_by(|a, b| (Reverse(a.support), &a.plugin).cmp(&(Reverse(b.support), &b.plugin)));
         let mut merge = Merge::default();
         for contribution in &contributions {
             merge.add(contribution, now);
@@ -125,30 +123,11 @@ impl Merge {
         if stale {
             return;
         }
-        add_single(&mut self.cpu, readings.cpu.as_ref(), |cpu| {
-            aged(from, age, cpu)
-        });
-        add_single(&mut self.memory, readings.memory.as_ref(), |memory| {
-            aged(from, age, memory)
-        });
-        add_each(
-            &mut self.networks,
-            &readings.networks,
-            |n| n.name.clone(),
-            |n| aged(from, age, n),
-        );
-        add_each(
-            &mut self.disks,
-            &readings.disks,
-            |d| d.mount_point.clone(),
-            |d| aged(from, age, d),
-        );
-        add_each(
-            &mut self.gpus,
-            &readings.gpus,
-            |g| g.device.clone(),
-            |g| aged(from, age, g),
-        );
+        add_single(&mut self.cpu, readings.cpu.as_ref(), |cpu| aged(from, age, cpu));
+        add_single(&mut self.memory, readings.memory.as_ref(), |memory| aged(from, age, memory));
+        add_each(&mut self.networks, &readings.networks, |n| n.name.clone(), |n| aged(from, age, n));
+        add_each(&mut self.disks, &readings.disks, |d| d.mount_point.clone(), |d| aged(from, age, d));
+        add_each(&mut self.gpus, &readings.gpus, |g| g.device.clone(), |g| aged(from, age, g));
     }
 
     /// A stale sensor gives way to a less specific probe that still answers.
@@ -158,11 +137,7 @@ impl Merge {
             sensor.reading.value = None;
         }
         let reading = &sensor.reading;
-        let key = (
-            reading.place.clone(),
-            reading.kind.clone(),
-            reading.name.clone(),
-        );
+        let key = (reading.place.clone(), reading.kind.clone(), reading.name.clone());
         match self.sensors.get(&key) {
             Some(there) if there.reading.status != Status::Stale || stale => {}
             _ => {
@@ -177,10 +152,7 @@ impl Merge {
             memory: self.memory,
             networks: self.networks.into_values().collect(),
             disks: self.disks.into_values().collect(),
-            gpus: (0..)
-                .zip(self.gpus.into_values())
-                .map(|(index, gpu)| GpuReading { index, gpu })
-                .collect(),
+            gpus: (0..).zip(self.gpus.into_values()).map(|(index, gpu)| GpuReading { index, gpu }).collect(),
             sensors: self.sensors.into_values().collect(),
             identity: self.identity,
         }
@@ -188,18 +160,10 @@ impl Merge {
 }
 
 fn aged<T: Clone>(from: &Contribution, age: Duration, reading: &T) -> Aged<T> {
-    Aged {
-        age,
-        plugin: from.plugin.clone(),
-        reading: reading.clone(),
-    }
+    Aged { age, plugin: from.plugin.clone(), reading: reading.clone() }
 }
 
-fn add_single<T: Fill>(
-    there: &mut Option<Aged<T>>,
-    new: Option<&T>,
-    aged: impl FnOnce(&T) -> Aged<T>,
-) {
+fn add_single<T: Fill>(there: &mut Option<Aged<T>>, new: Option<&T>, aged: impl FnOnce(&T) -> Aged<T>) {
     match (there, new) {
         (Some(there), Some(new)) => there.reading.fill(new),
         (there @ None, Some(new)) => *there = Some(aged(new)),
@@ -214,10 +178,7 @@ fn add_each<T: Fill>(
     aged: impl Fn(&T) -> Aged<T>,
 ) {
     for item in new {
-        there
-            .entry(key(item))
-            .and_modify(|there| there.reading.fill(item))
-            .or_insert_with(|| aged(item));
+        there.entry(key(item)).and_modify(|there| there.reading.fill(item)).or_insert_with(|| aged(item));
     }
 }
 
@@ -226,12 +187,7 @@ mod tests {
     use super::*;
     use crate::model::Limits;
 
-    fn says(
-        plugin: &str,
-        support: Support,
-        age: u64,
-        readings: Readings,
-    ) -> (Contribution, Instant) {
+    fn says(plugin: &str, support: Support, age: u64, readings: Readings) -> (Contribution, Instant) {
         let taken = Instant::now();
         let contribution = Contribution {
             plugin: plugin.into(),
@@ -245,36 +201,17 @@ mod tests {
 
     fn merge(all: impl IntoIterator<Item = (Contribution, Instant)>) -> Snapshot {
         let all: Vec<_> = all.into_iter().collect();
-        let now = all
-            .iter()
-            .map(|(_, now)| *now)
-            .max()
-            .unwrap_or_else(Instant::now);
-        Snapshot::merge(
-            all.into_iter()
-                .map(|(contribution, _)| contribution)
-                .collect(),
-            now,
-        )
+        let now = all.iter().map(|(_, now)| *now).max().unwrap_or_else(Instant::now);
+        Snapshot::merge(all.into_iter().map(|(contribution, _)| contribution).collect(), now)
     }
 
     fn cpu(usage: Option<f64>, cores: Option<u32>) -> Readings {
-        Readings {
-            cpu: Some(Cpu {
-                usage,
-                cores,
-                ..Cpu::default()
-            }),
-            ..Readings::default()
-        }
+        Readings { cpu: Some(Cpu { usage, cores, ..Cpu::default() }), ..Readings::default() }
     }
 
     fn sensor(value: f64) -> Readings {
         let sensor = Sensor {
-            place: Place {
-                part: "board".into(),
-                name: String::new(),
-            },
+            place: Place { part: "board".into(), name: String::new() },
             kind: "temperature".into(),
             name: "inlet".into(),
             role: None,
@@ -283,10 +220,7 @@ mod tests {
             status: Status::Ok,
             limits: Limits::default(),
         };
-        Readings {
-            sensors: vec![sensor],
-            ..Readings::default()
-        }
+        Readings { sensors: vec![sensor], ..Readings::default() }
     }
 
     #[test]
@@ -296,19 +230,14 @@ mod tests {
             says("zz-exact", Support::Board, 0, cpu(Some(20.0), None)),
         ]);
         let cpu = snapshot.cpu.unwrap();
-        assert_eq!(
-            (cpu.reading.usage, cpu.reading.cores),
-            (Some(20.0), Some(8))
-        );
+        assert_eq!((cpu.reading.usage, cpu.reading.cores), (Some(20.0), Some(8)));
         assert_eq!(cpu.plugin.as_str(), "zz-exact");
     }
 
     #[test]
     fn among_equals_the_first_name_wins() {
-        let snapshot = merge([
-            says("b", Support::Generic, 0, sensor(2.0)),
-            says("a", Support::Generic, 0, sensor(1.0)),
-        ]);
+        let snapshot =
+            merge([says("b", Support::Generic, 0, sensor(2.0)), says("a", Support::Generic, 0, sensor(1.0))]);
         assert_eq!(snapshot.sensors.len(), 1);
         assert_eq!(snapshot.sensors[0].reading.value, Some(1.0));
     }
@@ -317,10 +246,7 @@ mod tests {
     fn a_stale_probe_leaves_unknown_readings_and_marked_sensors() {
         let mut readings = sensor(1.0);
         readings.cpu = cpu(Some(1.0), None).cpu;
-        readings.identity = Some(Identity {
-            slot_id: Some(3),
-            ..Identity::default()
-        });
+        readings.identity = Some(Identity { slot_id: Some(3), ..Identity::default() });
         let snapshot = merge([says("gone", Support::Generic, 11, readings)]);
         assert_eq!(snapshot.cpu, None);
         assert_eq!(snapshot.sensors[0].reading.status, Status::Stale);
@@ -342,21 +268,15 @@ mod tests {
     #[test]
     fn accelerators_are_numbered_in_the_order_of_their_devices() {
         let gpu = |device: &str| Readings {
-            gpus: vec![Gpu {
-                device: device.into(),
-                ..Gpu::default()
-            }],
+            gpus: vec![Gpu { device: device.into(), ..Gpu::default() }],
             ..Readings::default()
         };
         let snapshot = merge([
             says("amd", Support::Generic, 0, gpu("0000:0b:00.0")),
             says("intel", Support::Generic, 0, gpu("0000:03:00.0")),
         ]);
-        let numbered: Vec<_> = snapshot
-            .gpus
-            .iter()
-            .map(|g| (g.index, g.gpu.reading.device.as_str()))
-            .collect();
+        let numbered: Vec<_> =
+            snapshot.gpus.iter().map(|g| (g.index, g.gpu.reading.device.as_str())).collect();
         assert_eq!(numbered, [(0, "0000:03:00.0"), (1, "0000:0b:00.0")]);
     }
 }

@@ -1,7 +1,5 @@
 //! The types and traits of `wit/`, generated. One module a major version: a second can stand beside it.
 
-#![expect(clippy::all, reason = "generated")]
-
 wasmtime::component::bindgen!({
     path: ["../wit/types", "../wit/host", "../wit/probe"],
     world: "cardcage:probe/probe",

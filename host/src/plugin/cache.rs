@@ -43,7 +43,11 @@ pub struct Cache {
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     #[error("the cache {folder} cannot be used")]
-    Folder { folder: PathBuf, #[source] source: std::io::Error },
+    Folder {
+        folder: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the cache {0} must belong to the agent's user, and nobody else may write to it: chmod 0700")]
     Unsafe(PathBuf),
     #[error("the plugin's file changed while it was read; start the agent anew")]
@@ -51,7 +55,11 @@ pub enum CacheError {
     #[error(transparent)]
     Package(#[from] PackageError),
     #[error("the compiler {compiler} cannot be run; it is installed beside the agent")]
-    Compiler { compiler: PathBuf, #[source] source: std::io::Error },
+    Compiler {
+        compiler: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("does not compile: {0}")]
     Rejected(String),
     #[error("compiling took longer than {DEADLINE:?}")]
@@ -93,9 +101,13 @@ impl Cache {
     fn look_up(&self, engine: &Engine, package: &Package) -> Option<Component> {
         let prefix = Self::prefix(package);
         let entries = std::fs::read_dir(&self.folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-        let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+        let named =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
         for path in entries.filter(named) {
-            match self.check(&path, &prefix).and_then(|()| map(engine, &Vouched(&path)).map_err(|error| error.to_string())) {
+            match self
+                .check(&path, &prefix)
+                .and_then(|()| map(engine, &Vouched(&path)).map_err(|error| error.to_string()))
+            {
                 Ok(component) => return Some(component),
                 Err(reason) => {
                     info!(plugin = %package.name, reason, "compiled plugin does not load, it is made anew");
@@ -125,7 +137,8 @@ impl Cache {
         // One name a process and plugin, so that what a killed agent left behind is overwritten, not piled up.
         let output = self.folder.join(format!(".{}.new", package.digest));
         let _ = std::fs::remove_file(&output);
-        let compiled = timeout(DEADLINE, self.run_compiler(&bytes, &output)).await.unwrap_or(Err(CacheError::Deadline));
+        let compiled =
+            timeout(DEADLINE, self.run_compiler(&bytes, &output)).await.unwrap_or(Err(CacheError::Deadline));
         let kept = match compiled {
             Ok(()) => self.keep(package, &output),
             Err(error) => Err(error),
@@ -177,10 +190,9 @@ impl Cache {
         let of_plugin = package.digest.to_string();
         for other in std::fs::read_dir(&self.folder).map_err(failed)?.filter_map(Result::ok) {
             let name = other.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&of_plugin) && name != entry {
-                if let Err(error) = std::fs::remove_file(other.path()) {
-                    warn!(entry = name, %error, "old compiled plugin cannot be removed");
-                }
+            let outdated = name.starts_with(&of_plugin) && name != entry;
+            if outdated && let Err(error) = std::fs::remove_file(other.path()) {
+                warn!(entry = name, %error, "old compiled plugin cannot be removed");
             }
         }
         Ok(())

@@ -69,7 +69,10 @@ impl Check {
         let mut finite = true;
         let item = make(&mut finite);
         if !finite {
-            self.refuse(format!("invalid: {kind} {} has a number that is not finite", text(name.to_owned(), 256)));
+            self.refuse(format!(
+                "invalid: {kind} {} has a number that is not finite",
+                text(name.to_owned(), 256)
+            ));
         }
         finite.then_some(item)
     }
@@ -263,7 +266,8 @@ mod tests {
 
     #[test]
     fn a_number_that_is_not_finite_costs_its_own_item() {
-        let sensors = vec![temperature("nan", f64::NAN), temperature("inf", f64::INFINITY), temperature("fine", 1.0)];
+        let sensors =
+            vec![temperature("nan", f64::NAN), temperature("inf", f64::INFINITY), temperature("fine", 1.0)];
         let sampled = sample(wit::Sample { sensors, ..empty() });
         assert_eq!(sampled.readings.sensors.len(), 1);
         assert_eq!(sampled.readings.sensors[0].name, "fine");

@@ -14,11 +14,11 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
+use super::admit::Admitted;
 use super::backoff::{Backoff, Next};
 use super::instance::{CallError, Instance, Linked, Sampled};
-use super::supervisor::{Kit, Senses};
-use super::admit::Admitted;
 use super::package::Package;
+use super::supervisor::{Kit, Senses};
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
 use crate::sample::PluginReport;
@@ -59,7 +59,9 @@ impl Driver {
             self.state(PluginState::Starting, None);
             let started = Instant::now();
             let failure = match self.live(&linked, &senses).await {
-                End::Idle => return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into())),
+                End::Idle => {
+                    return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into()));
+                }
                 End::Refused(reason) => return self.set_aside(PluginState::Refused, Some(reason)),
                 End::Failed(error) => chain(&error),
             };
@@ -147,8 +149,12 @@ impl Driver {
 
     fn set_aside(&self, state: PluginState, reason: Option<String>) {
         match state {
-            PluginState::Idle => info!(plugin = %self.plugin.package.name, "plugin has nothing to do on this board"),
-            _ => warn!(plugin = %self.plugin.package.name, state = state.as_str(), reason, "plugin set aside"),
+            PluginState::Idle => {
+                info!(plugin = %self.plugin.package.name, "plugin has nothing to do on this board")
+            }
+            _ => {
+                warn!(plugin = %self.plugin.package.name, state = state.as_str(), reason, "plugin set aside")
+            }
         }
         self.state(state, reason);
     }

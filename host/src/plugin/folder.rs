@@ -71,8 +71,11 @@ fn settle(plugins: Vec<Result<Package, Refused>>) -> Vec<Result<Package, Refused
 }
 
 fn several(packages: &[Package]) -> String {
-    let files: Vec<_> = packages.iter().map(|package| format!("{:?}", package.source)).collect();
-    format!("several files have this name, and grants are given by name: {}; remove all but one", files.join(", "))
+    let files: Vec<_> = packages.iter().map(|package| package.source.to_string()).collect();
+    format!(
+        "several files have this name, and grants are given by name: {}; remove all but one",
+        files.join(", ")
+    )
 }
 
 /// The files that look like plugins. Hidden ones and those that are being copied are not looked at.
@@ -85,7 +88,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| looks_right(path)).collect();
+    let mut files: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| looks_right(path)).collect();
     files.sort();
     if files.len() > FILES_LIMIT {
         warn!(folder = %folder.display(), files = files.len(), limit = FILES_LIMIT, "plugin folder holds too many files, the rest is left out");
@@ -105,11 +109,42 @@ fn looks_right(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    /// The smallest plugin: a component that exports an empty `cardcage:probe/sampler` instance.
-    fn plugin(name: &str) -> Vec<u8> {
-        let component = b"\0asm\x0d\0\x01\0\x05\x02\x01\x01\0".to_vec();
-        let _ = &component;
-        cardcage_manifest::pack(b"\0asm\x0d\0\x01\0", &format!("name = \"{name}\"\nversion = \"1\"")).unwrap()
+    /// A component with a manifest that exports nothing.
+    fn without_role(name: &str) -> Vec<u8> {
+        cardcage_manifest::pack(b"\0asm\x0d\0\x01\0", &manifest(name)).unwrap()
+    }
+
+    fn manifest(name: &str) -> String {
+        format!("name = \"{name}\"\nversion = \"1\"")
+    }
+
+    fn package(name: &str, source: Source) -> Result<Package, Refused> {
+        let manifest = cardcage_manifest::Manifest::parse(&manifest(name)).unwrap();
+        Ok(Package { name: name.into(), digest: package::digest(b""), manifest, imports: Vec::new(), source })
+    }
+
+    #[test]
+    fn a_file_replaces_the_built_in_of_its_name() {
+        let settled = settle(vec![
+            package("cpu", Source::BuiltIn(b"")),
+            package("cpu", Source::File("/plugins/cpu.wasm".into())),
+        ]);
+        let sources: Vec<_> = settled.into_iter().map(|plugin| plugin.unwrap().source).collect();
+        assert_eq!(sources, [Source::File("/plugins/cpu.wasm".into())]);
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_both_refused() {
+        let settled = settle(vec![
+            package("psu", Source::File("/plugins/a.wasm".into())),
+            package("psu", Source::File("/plugins/b.wasm".into())),
+        ]);
+        let reasons: Vec<_> = settled.into_iter().map(|plugin| plugin.unwrap_err().reason).collect();
+        assert_eq!(reasons.len(), 2);
+        assert!(
+            reasons[0].contains("/plugins/a.wasm") && reasons[0].contains("/plugins/b.wasm"),
+            "{reasons:?}"
+        );
     }
 
     #[test]
@@ -117,10 +152,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("text.wasm"), "hello").unwrap();
         std::fs::write(folder.path().join("native.cwasm"), b"\x7fELF").unwrap();
-        std::fs::write(folder.path().join("no-role.wasm"), plugin("no-role")).unwrap();
+        std::fs::write(folder.path().join("no-role.wasm"), without_role("no-role")).unwrap();
         std::fs::write(folder.path().join(".half-copied.wasm"), "").unwrap();
         std::fs::write(folder.path().join("notes.txt"), "").unwrap();
-        let refused: Vec<_> = find(&[], folder.path()).into_iter().map(|plugin| plugin.unwrap_err().name).collect();
+        let refused: Vec<_> =
+            find(&[], folder.path()).into_iter().map(|plugin| plugin.unwrap_err().name).collect();
         assert_eq!(refused.iter().map(PluginName::as_str).collect::<Vec<_>>(), ["native", "no-role", "text"]);
     }
 

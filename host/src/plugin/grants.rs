@@ -119,7 +119,10 @@ mod tests {
     fn what_the_agent_does_not_have_is_named() {
         let unknown = "cardcage:host/containers@0.1.0";
         assert_eq!(granted(&[unknown], "[]", &[]), Err(NotGranted::Unknown(unknown.into())));
-        assert!(matches!(granted(&["wasi:http/outgoing-handler@0.2.0"], "[]", &[]), Err(NotGranted::Unknown(_))));
+        assert!(matches!(
+            granted(&["wasi:http/outgoing-handler@0.2.0"], "[]", &[]),
+            Err(NotGranted::Unknown(_))
+        ));
         assert!(granted(&["wasi:cli/environment@0.2.9", "cardcage:host/kernel@0.1.0"], "[]", &[]).is_ok());
     }
 

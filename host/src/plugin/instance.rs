@@ -51,7 +51,13 @@ struct Limits {
 }
 
 impl Limits {
-    fn grow(&mut self, sum: impl FnOnce(&mut Self) -> &mut usize, current: usize, desired: usize, most: usize) -> bool {
+    fn grow(
+        &mut self,
+        sum: impl FnOnce(&mut Self) -> &mut usize,
+        current: usize,
+        desired: usize,
+        most: usize,
+    ) -> bool {
         let total = sum(self);
         let after = total.saturating_add(desired.saturating_sub(current));
         let fits = after <= most;
@@ -182,7 +188,11 @@ impl Instance {
     }
 
     /// Hands the plugin its settings and asks how well it knows this board.
-    pub async fn configure(&mut self, runtime: &Runtime, settings: &str) -> Result<Result<Support, Declined>, CallError> {
+    pub async fn configure(
+        &mut self,
+        runtime: &Runtime,
+        settings: &str,
+    ) -> Result<Result<Support, Declined>, CallError> {
         let _running = self.begin(runtime);
         let call = self.probe.cardcage_probe_sampler().call_configure(&mut self.store, settings);
         let answer = match timeout(self.deadline + GRACE, call).await {

@@ -1,5 +1,8 @@
 //! The one module that maps compiled plugins into the agent.
-#![expect(unsafe_code, reason = "compiled code is native code; mapping it is a promise about where it came from")]
+#![expect(
+    unsafe_code,
+    reason = "compiled code is native code; mapping it is a promise about where it came from"
+)]
 
 use std::path::Path;
 

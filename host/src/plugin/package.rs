@@ -54,6 +54,15 @@ pub enum PackageError {
     NoRole,
 }
 
+impl std::fmt::Display for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BuiltIn(_) => formatter.write_str("built-in"),
+            Self::File(path) => path.display().fmt(formatter),
+        }
+    }
+}
+
 impl Source {
     /// The bytes, read afresh: they are needed to know a plugin and to compile it, not to run it.
     pub fn bytes(&self) -> Result<Cow<'static, [u8]>, PackageError> {

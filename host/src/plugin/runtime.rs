@@ -73,16 +73,17 @@ impl Clock {
     fn start(engine: EngineWeak) -> std::io::Result<Self> {
         let running = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&running);
-        let thread = thread::Builder::new().name("plugin-clock".into()).stack_size(64 << 10).spawn(move || {
-            loop {
-                match counted.load(Ordering::Relaxed) {
-                    0 => thread::park(),
-                    _ => thread::sleep(TICK),
+        let thread =
+            thread::Builder::new().name("plugin-clock".into()).stack_size(64 << 10).spawn(move || {
+                loop {
+                    match counted.load(Ordering::Relaxed) {
+                        0 => thread::park(),
+                        _ => thread::sleep(TICK),
+                    }
+                    let Some(engine) = engine.upgrade() else { break };
+                    engine.increment_epoch();
                 }
-                let Some(engine) = engine.upgrade() else { break };
-                engine.increment_epoch();
-            }
-        })?;
+            })?;
         Ok(Self { running, thread: thread.thread().clone() })
     }
 

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::cache::{Cache, CacheError};
 use super::admit::Admitted;
+use super::cache::{Cache, CacheError};
 use super::driver::Driver;
 use super::grants::Grants;
 use super::instance::{Capabilities, Instance, Linked};
@@ -97,7 +97,8 @@ impl Kit {
         let deadline = plugin.package.manifest.probe.deadline;
         let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
         let mut instance = instance.map_err(|error| chain(&error))?;
-        let support = instance.configure(&self.runtime, &plugin.settings).await.map_err(|error| chain(&error))?;
+        let support =
+            instance.configure(&self.runtime, &plugin.settings).await.map_err(|error| chain(&error))?;
         Ok((instance, support.map_err(|declined| format!("declines: {declined}"))?))
     }
 
@@ -147,7 +148,8 @@ impl Supervisor {
 
     /// A grant for a plugin that is not there is mostly a misspelt name.
     fn warn_of_strays(&self, found: &[Result<Package, Refused>]) {
-        let there = |name: &String| found.iter().any(|plugin| plugin.as_ref().is_ok_and(|p| p.name.as_str() == name));
+        let there =
+            |name: &String| found.iter().any(|plugin| plugin.as_ref().is_ok_and(|p| p.name.as_str() == name));
         let named = self.plugins.grants.keys().chain(self.plugins.settings.keys());
         for name in named.filter(|name| !there(name)) {
             warn!(name, "configuration names a plugin that is not there");

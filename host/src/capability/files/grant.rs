@@ -26,9 +26,11 @@ impl Grant {
             (_, true) => Some(b.clone()),
             _ => None,
         };
-        let both = requested.iter().flat_map(|request| given.iter().filter_map(move |gift| narrower(request, gift)));
+        let both =
+            requested.iter().flat_map(|request| given.iter().filter_map(move |gift| narrower(request, gift)));
         // The memory and the secrets of processes are behind /proc; facts from there are the kernel capability's.
-        let mut paths: Vec<PathBuf> = both.filter(|path| !path.starts_with("/proc") && path != Path::new("/")).collect();
+        let mut paths: Vec<PathBuf> =
+            both.filter(|path| !path.starts_with("/proc") && path != Path::new("/")).collect();
         paths.sort();
         paths.dedup();
         Self(paths)
@@ -115,7 +117,9 @@ mod tests {
         assert!(grant.ask("/sys/class/hwmon/hwmon0/temp1_input").is_ok());
         assert!(matches!(grant.ask("/sys/class/hwmonx/a"), Err(Refusal::NotGranted(_))));
         assert!(matches!(grant.ask("/etc/shadow"), Err(Refusal::NotGranted(_))));
-        for path in ["/sys/class/hwmon/../../../etc/shadow", "sys/class/hwmon", "/sys/class/hwmon/./a", "", "/a\0b"] {
+        for path in
+            ["/sys/class/hwmon/../../../etc/shadow", "sys/class/hwmon", "/sys/class/hwmon/./a", "", "/a\0b"]
+        {
             assert!(matches!(grant.ask(path), Err(Refusal::Malformed(_))), "{path:?}");
         }
     }

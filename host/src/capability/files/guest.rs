@@ -64,18 +64,27 @@ impl wit::Host for Files {
 
     async fn resolve(&mut self, path: String) -> Result<String, Error> {
         let place = self.with(&path, real::resolve).await?;
-        place.into_os_string().into_string().map_err(|_| Error::new("invalid", format!("{path} leads to a name that is not UTF-8")))
+        place
+            .into_os_string()
+            .into_string()
+            .map_err(|_| Error::new("invalid", format!("{path} leads to a name that is not UTF-8")))
     }
 
     async fn read(&mut self, path: String) -> Result<String, Error> {
-        self.with(&path, |roots, granted| real::read(&real::ordinary(real::find(roots, granted)?)?, FILE_LIMIT)).await
+        self.with(&path, |roots, granted| {
+            real::read(&real::ordinary(real::find(roots, granted)?)?, FILE_LIMIT)
+        })
+        .await
     }
 }
 
 impl wit::HostBatch for Files {
     async fn open(&mut self, paths: Vec<String>) -> Result<Resource<Batch>, Error> {
         if paths.len() > BATCH_LIMIT {
-            return Err(Error::new("too-large", format!("a batch takes at most {BATCH_LIMIT} paths, not {}", paths.len())));
+            return Err(Error::new(
+                "too-large",
+                format!("a batch takes at most {BATCH_LIMIT} paths, not {}", paths.len()),
+            ));
         }
         let asked: Vec<_> = paths.iter().map(|path| self.grant.ask(path)).collect();
         let granted: Arc<[Granted]> = asked.iter().filter_map(|asked| asked.as_ref().ok().cloned()).collect();
@@ -90,7 +99,9 @@ impl wit::HostBatch for Files {
         };
         let paths = asked.into_iter().map(&mut place).collect();
         let batch = Batch { paths, places: places.into() };
-        self.batches.push(batch).map_err(|_| Error::new("too-large", format!("at most {BATCHES} batches are held open")))
+        self.batches
+            .push(batch)
+            .map_err(|_| Error::new("too-large", format!("at most {BATCHES} batches are held open")))
     }
 
     async fn read(&mut self, batch: Resource<Batch>) -> Vec<Result<String, Error>> {

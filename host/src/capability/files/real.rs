@@ -109,7 +109,9 @@ pub fn names(found: &Found) -> Result<Vec<String>, FileError> {
 
 /// Checks that a place is an ordinary file, without opening it: to open a device can already do something.
 pub fn ordinary(found: Found) -> Result<Found, FileError> {
-    let kind = std::fs::symlink_metadata(&found.here).map_err(|source| FileError::io(&found.board, source))?.file_type();
+    let kind = std::fs::symlink_metadata(&found.here)
+        .map_err(|source| FileError::io(&found.board, source))?
+        .file_type();
     match kind.is_file() {
         true => Ok(found),
         false => Err(FileError::NotAFile(found.board, name_of(kind))),

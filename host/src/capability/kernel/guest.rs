@@ -48,13 +48,16 @@ impl Kernel {
     async fn refresh_links(&mut self, names: &[String]) -> Result<(), Error> {
         let now = Instant::now();
         self.links.retain(|name, (read, _)| now.duration_since(*read) < LINK_AGE && names.contains(name));
-        let missing: Vec<String> = names.iter().filter(|name| !self.links.contains_key(*name)).cloned().collect();
+        let missing: Vec<String> =
+            names.iter().filter(|name| !self.links.contains_key(*name)).cloned().collect();
         if missing.is_empty() {
             return Ok(());
         }
         let roots = Arc::clone(&self.roots);
         let folder = self.roots.sys.join("class/net");
-        let read = move |_: &Path| missing.iter().map(|name| (name.clone(), real::link(&roots, name))).collect::<Vec<_>>();
+        let read = move |_: &Path| {
+            missing.iter().map(|name| (name.clone(), real::link(&roots, name))).collect::<Vec<_>>()
+        };
         let links = self.facts.once(&folder, read).await?;
         self.links.extend(links.into_iter().map(|(name, link)| (name, (now, link))));
         Ok(())
@@ -153,9 +156,11 @@ impl wit::Host for Kernel {
 
     async fn spaces(&mut self, mount_points: Vec<String>) -> Vec<Result<wit::Space, Error>> {
         let paths: Vec<PathBuf> = mount_points.into_iter().map(PathBuf::from).collect();
-        let known: Arc<[PathBuf]> = paths.iter().filter(|path| self.mount_points.contains(path)).cloned().collect();
+        let known: Arc<[PathBuf]> =
+            paths.iter().filter(|path| self.mount_points.contains(path)).cloned().collect();
         let roots = Arc::clone(&self.roots);
-        let mut spaces = self.mounts.each(known, move |path: &PathBuf| real::space(&roots, path)).await.into_iter();
+        let mut spaces =
+            self.mounts.each(known, move |path: &PathBuf| real::space(&roots, path)).await.into_iter();
         let answer = |path: PathBuf| {
             let absent = |why: &str| Err(Error::new("absent", format!("{}: {why}", path.display())));
             if !self.mount_points.contains(&path) {

@@ -18,7 +18,8 @@ pub struct Stat {
 /// `/proc/stat`. Older kernels have fewer columns; what is not there was not spent.
 pub fn stat(text: &str) -> Option<Stat> {
     let mut lines = text.lines();
-    let mut columns = lines.next()?.strip_prefix("cpu ")?.split_ascii_whitespace().map(|column| column.parse().ok());
+    let mut columns =
+        lines.next()?.strip_prefix("cpu ")?.split_ascii_whitespace().map(|column| column.parse().ok());
     let (user, nice, system, idle) = (columns.next()??, columns.next()??, columns.next()??, columns.next()??);
     let mut rest = || columns.next().flatten().unwrap_or(0);
     let (iowait, irq, softirq, steal) = (rest(), rest(), rest(), rest());
@@ -28,7 +29,8 @@ pub fn stat(text: &str) -> Option<Stat> {
 
 /// `/proc/loadavg`: over one, five and fifteen minutes.
 pub fn load(text: &str) -> Option<[f64; 3]> {
-    let mut columns = text.split_ascii_whitespace().map(|column| column.parse().ok().filter(|load: &f64| load.is_finite()));
+    let mut columns =
+        text.split_ascii_whitespace().map(|column| column.parse().ok().filter(|load: &f64| load.is_finite()));
     Some([columns.next()??, columns.next()??, columns.next()??])
 }
 
@@ -61,7 +63,8 @@ pub fn meminfo(text: &str) -> Meminfo {
             "SwapFree" => &mut memory.swap_free,
             _ => continue,
         };
-        let kibibytes = rest.trim().strip_suffix("kB").and_then(|number| number.trim_end().parse::<u64>().ok());
+        let kibibytes =
+            rest.trim().strip_suffix("kB").and_then(|number| number.trim_end().parse::<u64>().ok());
         *field = kibibytes.and_then(|kibibytes| kibibytes.checked_mul(1024));
     }
     memory
@@ -95,7 +98,17 @@ fn interface(line: &str) -> Option<Interface> {
     let _rest_of_receive = (next()?, next()?, next()?, next()?);
     let (tx_bytes, tx_packets, tx_errors, tx_dropped) = (next()?, next()?, next()?, next()?);
     let name = name.trim().to_owned();
-    Some(Interface { name, rx_bytes, rx_packets, rx_errors, rx_dropped, tx_bytes, tx_packets, tx_errors, tx_dropped })
+    Some(Interface {
+        name,
+        rx_bytes,
+        rx_packets,
+        rx_errors,
+        rx_dropped,
+        tx_bytes,
+        tx_packets,
+        tx_errors,
+        tx_dropped,
+    })
 }
 
 /// One mount.
@@ -118,14 +131,18 @@ fn mountinfo_line(line: &str) -> Option<Mount> {
     // 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
     let (mount, file_system) = line.split_once(" - ")?;
     let mut mount = mount.split(' ').skip(2);
-    let (device_number, root, mount_point, options) = (mount.next()?, mount.next()?, mount.next()?, mount.next()?);
+    let (device_number, root, mount_point, options) =
+        (mount.next()?, mount.next()?, mount.next()?, mount.next()?);
     let mut file_system = file_system.split(' ');
-    let (kind, source, super_options) = (file_system.next()?, file_system.next()?, file_system.next().unwrap_or(""));
+    let (kind, source, super_options) =
+        (file_system.next()?, file_system.next()?, file_system.next().unwrap_or(""));
     Some(Mount {
         device_number: device_number.to_owned(),
         root: unescape(root),
         mount_point: unescape(mount_point),
-        read_only: [options, super_options].iter().any(|options| options.split(',').any(|option| option == "ro")),
+        read_only: [options, super_options]
+            .iter()
+            .any(|options| options.split(',').any(|option| option == "ro")),
         file_system: kind.to_owned(),
         source: unescape(source),
     })
@@ -136,7 +153,8 @@ fn mountinfo_line(line: &str) -> Option<Mount> {
 pub fn mounts(text: &str) -> Vec<Mount> {
     let line = |line: &str| {
         let mut columns = line.split_ascii_whitespace();
-        let (source, mount_point, kind, options) = (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
+        let (source, mount_point, kind, options) =
+            (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
         Some(Mount {
             device_number: unescape(source),
             root: "/".to_owned(),
@@ -193,9 +211,9 @@ fn unquote(value: &str) -> String {
     let double = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
     let single = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\''));
     match (double, single) {
-        (Some(inner), _) => ["\\\"", "\\$", "\\`", "\\\\"]
-            .iter()
-            .fold(inner.to_owned(), |text, escape| text.replace(escape, escape.trim_start_matches('\\').get(..1).unwrap_or("\\"))),
+        (Some(inner), _) => ["\\\"", "\\$", "\\`", "\\\\"].iter().fold(inner.to_owned(), |text, escape| {
+            text.replace(escape, escape.trim_start_matches('\\').get(..1).unwrap_or("\\"))
+        }),
         (_, Some(inner)) => inner.to_owned(),
         _ => value.to_owned(),
     }
@@ -233,7 +251,8 @@ mod tests {
             page_size: 4096,
             is_little_endian: true,
         };
-        let reference = <procfs_core::KernelStats as procfs_core::FromBufReadSI>::from_buf_read(text.as_bytes(), &system);
+        let reference =
+            <procfs_core::KernelStats as procfs_core::FromBufReadSI>::from_buf_read(text.as_bytes(), &system);
         let reference = reference.unwrap();
         let stat = stat(&text).unwrap();
         assert_eq!((stat.user, stat.idle), (reference.total.user, reference.total.idle));
@@ -249,8 +268,14 @@ mod tests {
         assert_eq!(interfaces.len(), reference.len());
         for interface in interfaces {
             let reference = &reference[&interface.name];
-            assert_eq!((interface.rx_bytes, interface.tx_bytes), (reference.recv_bytes, reference.sent_bytes));
-            assert_eq!((interface.rx_errors, interface.tx_dropped), (reference.recv_errs, reference.sent_drop));
+            assert_eq!(
+                (interface.rx_bytes, interface.tx_bytes),
+                (reference.recv_bytes, reference.sent_bytes)
+            );
+            assert_eq!(
+                (interface.rx_errors, interface.tx_dropped),
+                (reference.recv_errs, reference.sent_drop)
+            );
         }
     }
 

@@ -43,7 +43,10 @@ mod tests {
             model("processor : 0\nCPU implementer : 0x70\nCPU part\t: 0x663\n").as_deref(),
             Some("Phytium part 0x663")
         );
-        assert_eq!(model("Hardware : BCM2835\nCPU implementer : 0x41\nCPU part: 0xd03").as_deref(), Some("BCM2835"));
+        assert_eq!(
+            model("Hardware : BCM2835\nCPU implementer : 0x41\nCPU part: 0xd03").as_deref(),
+            Some("BCM2835")
+        );
         assert_eq!(model(""), None);
         assert_eq!(model("model name :\n"), None);
     }

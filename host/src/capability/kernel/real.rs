@@ -46,7 +46,9 @@ pub fn interfaces(roots: &Roots) -> Option<Vec<Interface>> {
 
 pub fn link(roots: &Roots, name: &str) -> Link {
     let folder = roots.sys.join("class/net").join(name);
-    let value = |file: &str| text(&folder.join(file)).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let value = |file: &str| {
+        text(&folder.join(file)).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
     Link {
         address: value("address").filter(|address| address != "00:00:00:00:00:00"),
         state: value("operstate"),
@@ -73,7 +75,11 @@ pub fn space(roots: &Roots, mount_point: &Path) -> Option<Space> {
         RecordedSpace::Live => {
             let space = rustix::fs::statvfs(mount_point).ok()?;
             let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-            Some(Space { total: bytes(space.f_blocks), unused: bytes(space.f_bfree), available: bytes(space.f_bavail) })
+            Some(Space {
+                total: bytes(space.f_blocks),
+                unused: bytes(space.f_bfree),
+                available: bytes(space.f_bavail),
+            })
         }
     }
 }

@@ -48,7 +48,12 @@ pub fn system(roots: &Roots) -> System {
         hostname: kernel("hostname"),
         kernel: kernel("osrelease"),
         architecture: roots.architecture.clone().or_else(|| kernel("arch")),
-        os_release: roots.os_release.as_deref().and_then(text).map(|text| parse::os_release(&text)).unwrap_or_default(),
+        os_release: roots
+            .os_release
+            .as_deref()
+            .and_then(text)
+            .map(|text| parse::os_release(&text))
+            .unwrap_or_default(),
         dmi: DMI.iter().filter_map(|name| Some(((*name).to_owned(), one_line(&dmi.join(name))?))).collect(),
         device_tree_model: tree("model").into_iter().next(),
         device_tree_compatible: tree("compatible"),
