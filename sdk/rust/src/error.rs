@@ -23,10 +23,7 @@ pub mod code {
 impl Error {
     /// An error with one of the words of [`code`], and what failed, on what, in one sentence.
     pub fn new(code: &str, detail: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            detail: detail.into(),
-        }
+        Self { code: code.into(), detail: detail.into() }
     }
 
     /// The argument or the content is malformed ([`code::INVALID`]).

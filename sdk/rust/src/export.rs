@@ -31,14 +31,9 @@ impl<P: Probe> Instance<P> {
     /// The exported `sample`.
     pub fn sample(&self) -> Result<Sample, Error> {
         // The host makes one call at a time, so the cell is never borrowed here; an error costs less than a trap.
-        let mut probe = self
-            .0
-            .try_borrow_mut()
-            .map_err(|_| Error::new(code::BLOCKED, "a sample is being taken"))?;
-        probe
-            .as_mut()
-            .ok_or_else(|| Error::invalid("sample before a successful configure"))?
-            .sample()
+        let mut probe =
+            self.0.try_borrow_mut().map_err(|_| Error::new(code::BLOCKED, "a sample is being taken"))?;
+        probe.as_mut().ok_or_else(|| Error::invalid("sample before a successful configure"))?.sample()
     }
 }
 
@@ -61,13 +56,7 @@ mod tests {
 
         fn sample(&mut self) -> Result<Sample, Error> {
             self.0 += 1;
-            Ok(Sample {
-                cpu: Some(Cpu {
-                    cores: Some(self.0),
-                    ..Cpu::default()
-                }),
-                ..Sample::default()
-            })
+            Ok(Sample { cpu: Some(Cpu { cores: Some(self.0), ..Cpu::default() }), ..Sample::default() })
         }
     }
 
@@ -87,12 +76,7 @@ mod tests {
     fn a_sample_before_configure_is_an_error_and_no_trap() {
         let instance = Instance::<Counter>::new();
         assert!(instance.sample().unwrap_err().is(code::INVALID));
-        assert!(
-            instance
-                .configure("seven".into())
-                .unwrap_err()
-                .is(code::INVALID)
-        );
+        assert!(instance.configure("seven".into()).unwrap_err().is(code::INVALID));
         assert!(instance.sample().unwrap_err().is(code::INVALID));
     }
 }

@@ -60,8 +60,7 @@ impl Tree {
     /// Takes away a file or a link, or a folder with what is in it.
     #[must_use]
     pub fn without(mut self, path: &str) -> Self {
-        self.nodes
-            .retain(|node, _| node != path && below(node, path).is_none());
+        self.nodes.retain(|node, _| node != path && below(node, path).is_none());
         self
     }
 
@@ -97,10 +96,7 @@ impl Tree {
 impl Files for Tree {
     fn entries(&self, folder: &str) -> Result<Vec<String>, Error> {
         let real = self.follow(folder)?;
-        let inside = self
-            .nodes
-            .keys()
-            .filter_map(|path| below(path, &real)?.split('/').next());
+        let inside = self.nodes.keys().filter_map(|path| below(path, &real)?.split('/').next());
         let names: BTreeSet<&str> = inside.collect();
         if names.is_empty() {
             return Err(Error::absent(format!("{folder} is not there")));
@@ -110,15 +106,8 @@ impl Files for Tree {
 
     fn resolve(&self, path: &str) -> Result<String, Error> {
         let real = self.follow(path)?;
-        let there = self
-            .nodes
-            .keys()
-            .any(|node| *node == real || below(node, &real).is_some());
-        if there {
-            Ok(real)
-        } else {
-            Err(Error::absent(format!("{path} is not there")))
-        }
+        let there = self.nodes.keys().any(|node| *node == real || below(node, &real).is_some());
+        if there { Ok(real) } else { Err(Error::absent(format!("{path} is not there"))) }
     }
 
     fn read_all(&self, paths: &[String]) -> Result<Vec<Result<String, Error>>, Error> {
@@ -145,28 +134,17 @@ mod tests {
 
     #[test]
     fn links_are_followed_anywhere_in_a_path() {
-        assert_eq!(
-            tree().resolve("/sys/class/hwmon/hwmon1/device").unwrap(),
-            "/sys/devices/a"
-        );
-        assert_eq!(
-            tree().entries("/sys/class/hwmon/hwmon1").unwrap(),
-            ["device", "name", "temp1_input"]
-        );
+        assert_eq!(tree().resolve("/sys/class/hwmon/hwmon1/device").unwrap(), "/sys/devices/a");
+        assert_eq!(tree().entries("/sys/class/hwmon/hwmon1").unwrap(), ["device", "name", "temp1_input"]);
     }
 
     #[test]
     fn each_file_answers_for_itself() {
-        let paths =
-            ["name", "temp1_input", "none"].map(|name| format!("/sys/class/hwmon/hwmon1/{name}"));
+        let paths = ["name", "temp1_input", "none"].map(|name| format!("/sys/class/hwmon/hwmon1/{name}"));
         let contents = tree().read_all(&paths).unwrap();
         assert_eq!(contents[0].as_deref(), Ok("a"));
         assert!(contents[1].as_ref().is_err_and(|error| error.is(code::IO)));
-        assert!(
-            contents[2]
-                .as_ref()
-                .is_err_and(|error| error.is(code::ABSENT))
-        );
+        assert!(contents[2].as_ref().is_err_and(|error| error.is(code::ABSENT)));
     }
 
     #[test]
@@ -178,10 +156,6 @@ mod tests {
     #[test]
     fn what_is_taken_away_is_absent() {
         let gone = tree().without("/sys/class/hwmon/hwmon1");
-        assert!(
-            gone.entries("/sys/class/hwmon")
-                .unwrap_err()
-                .is(code::ABSENT)
-        );
+        assert!(gone.entries("/sys/class/hwmon").unwrap_err().is(code::ABSENT));
     }
 }

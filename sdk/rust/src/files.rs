@@ -18,8 +18,14 @@
 //! ```
 
 pub use crate::bindings::cardcage::host::files::{Batch, entries, read, resolve};
+pub use paths::{Contents, Paths, Slot};
 
 use crate::Error;
+
+mod paths;
+
+/// A batch holds at most this many paths.
+pub const MOST_PATHS: usize = 4096;
 
 /// The whole number that a file of the kernel holds, `None` if it holds something else.
 ///
@@ -43,7 +49,8 @@ pub trait Files {
     /// Where a path leads once every link in it is followed: [`resolve`].
     fn resolve(&self, path: &str) -> Result<String, Error>;
 
-    /// The contents of many files in one call, in the order given: a [`Batch`] that is read once.
+    /// The contents of many files, in the order given: a [`Batch`] that is read once (or several, of
+    /// [`MOST_PATHS`] each).
     fn read_all(&self, paths: &[String]) -> Result<Vec<Result<String, Error>>, Error>;
 }
 
@@ -61,9 +68,10 @@ impl Files for Board {
     }
 
     fn read_all(&self, paths: &[String]) -> Result<Vec<Result<String, Error>>, Error> {
-        if paths.is_empty() {
-            return Ok(Vec::new());
+        let mut contents = Vec::with_capacity(paths.len());
+        for paths in paths.chunks(MOST_PATHS) {
+            contents.append(&mut Batch::open(paths)?.read());
         }
-        Ok(Batch::open(paths)?.read())
+        Ok(contents)
     }
 }

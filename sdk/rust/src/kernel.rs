@@ -5,6 +5,6 @@
 //! field.
 
 pub use crate::bindings::cardcage::host::kernel::{
-    CpuTimes, LoadAverage, MemoryInfo, Mount, NetworkInterface, Space, SystemInfo, load, memory,
-    mounts, networks, spaces, system, times,
+    CpuTimes, LoadAverage, MemoryInfo, Mount, NetworkInterface, Space, SystemInfo, load, memory, mounts,
+    networks, spaces, system, times,
 };

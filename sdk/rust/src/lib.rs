@@ -9,6 +9,7 @@
 //! | [`kernel`] | processor times, memory, mounts, interfaces, identity: typed     | every plugin has it  |
 //! | [`files`]  | files below the paths that the manifest requests (`/sys/class/…`) | the operator's       |
 //! | [`log`]    | lines in the agent's log ([`info!`] and its sisters)             | every plugin has it  |
+//! | [`clock`]  | time that runs evenly, for rates                                 | every plugin has it  |
 //!
 //! A capability that the code does not use is not in the component's imports, so it is not asked for either.
 //!
@@ -83,6 +84,7 @@
 
 #![warn(missing_docs)]
 
+pub mod clock;
 pub mod files;
 pub mod kernel;
 pub mod log;
@@ -91,6 +93,7 @@ pub mod units;
 mod error;
 mod probe;
 mod readings;
+mod search;
 mod settings;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -104,7 +107,8 @@ pub mod export;
 pub use error::code;
 pub use probe::{Probe, Support};
 pub use readings::{
-    Cpu, Disk, Error, Extras, Gpu, Identity, Limits, Memory, Network, Place, Quantity, Reading,
-    Sample, Sensor, Value,
+    Cpu, Disk, Error, Extras, Gpu, Identity, Limits, Memory, Network, Place, Quantity, Reading, Sample,
+    Sensor, Value,
 };
+pub use search::{Search, Step};
 pub use settings::Settings;

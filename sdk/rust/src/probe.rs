@@ -81,7 +81,7 @@ macro_rules! export_probe {
                 }
             }
 
-            $crate::bindings::export_sampler!(Component with_types_in $crate::bindings);
+    $crate::bindings::export_sampler!(Component with_types_in $crate::bindings);
         };
     };
 }

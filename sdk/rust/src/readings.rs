@@ -106,10 +106,7 @@ impl Place {
     /// A part (`board`, `cpu`, `gpu`, `memory`, `disk`, `network`, `rail`, `fan`, `psu`, or a word of the vendor's own),
     /// and which one of them.
     pub fn new(part: &str, name: impl Into<String>) -> Self {
-        Self {
-            part: part.into(),
-            name: name.into(),
-        }
+        Self { part: part.into(), name: name.into() }
     }
 }
 
@@ -177,10 +174,7 @@ impl Sensor {
     /// Marks the sensor that speaks for its place as a whole: one for each place and quantity.
     #[must_use]
     pub fn primary(self) -> Self {
-        Self {
-            role: Some("primary".into()),
-            ..self
-        }
+        Self { role: Some("primary".into()), ..self }
     }
 
     /// Adds thresholds, in the unit of the sensor.
@@ -193,11 +187,7 @@ impl Sensor {
     #[must_use]
     pub fn reading(&self, reading: impl Into<Reading>) -> Self {
         let (status, value) = reading.into().parts();
-        Self {
-            value,
-            status: status.into(),
-            ..self.clone()
-        }
+        Self { value, status: status.into(), ..self.clone() }
     }
 }
 
@@ -209,11 +199,7 @@ mod tests {
     fn a_sensor_carries_its_kind_unit_and_status() {
         let sensor = Sensor::fan(Place::board(), "front", 2_400.0);
         assert_eq!(
-            (
-                sensor.kind.as_str(),
-                sensor.unit.as_str(),
-                sensor.status.as_str()
-            ),
+            (sensor.kind.as_str(), sensor.unit.as_str(), sensor.status.as_str()),
             ("fan", "RPM", "ok")
         );
         assert_eq!(sensor.value, Some(2_400.0));
@@ -234,18 +220,11 @@ mod tests {
 
     #[test]
     fn a_described_sensor_takes_new_readings() {
-        let limits = Limits {
-            upper_critical: Some(100.0),
-            ..Limits::default()
-        };
-        let described = Sensor::temperature(Place::cpu(1), "die", Reading::Unavailable)
-            .primary()
-            .with_limits(limits);
+        let limits = Limits { upper_critical: Some(100.0), ..Limits::default() };
+        let described =
+            Sensor::temperature(Place::cpu(1), "die", Reading::Unavailable).primary().with_limits(limits);
         let read = described.reading(48.5);
         assert_eq!((read.value, read.status.as_str()), (Some(48.5), "ok"));
-        assert_eq!(
-            (read.place, read.role.as_deref(), read.limits),
-            (Place::cpu(1), Some("primary"), limits)
-        );
+        assert_eq!((read.place, read.role.as_deref(), read.limits), (Place::cpu(1), Some("primary"), limits));
     }
 }

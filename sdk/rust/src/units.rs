@@ -39,8 +39,7 @@ pub fn mega(millions: i64) -> f64 {
 /// assert_eq!(units::percent(0.0, 0.0), None);
 /// ```
 pub fn percent(part: f64, whole: f64) -> Option<f64> {
-    (whole > 0.0 && whole.is_finite() && (0.0..=whole).contains(&part))
-        .then(|| part / whole * 100.0)
+    (whole > 0.0 && whole.is_finite() && (0.0..=whole).contains(&part)).then(|| part / whole * 100.0)
 }
 
 #[cfg(test)]
