@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use heartbeat::{Gpu, Heartbeat};
 pub use query::{BadQuery, Query, ReportUrl};
 pub use resource::{
-    Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork, ComponentResource,
-    Cpu, Disk, GpuUsage, Memory, Network, Resource, ResourceReport, State,
+    Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork, ComponentResource, Cpu,
+    Disk, GpuUsage, Memory, Network, Resource, ResourceReport, State,
 };
 
 /// The only `api_version` there is.
@@ -48,10 +48,7 @@ pub struct Envelope<T> {
 impl<T> Envelope<T> {
     /// Puts a message into its envelope.
     pub const fn new(data: T) -> Self {
-        Self {
-            api_version: API_VERSION,
-            data,
-        }
+        Self { api_version: API_VERSION, data }
     }
 }
 
@@ -96,28 +93,19 @@ mod tests {
     #[test]
     fn a_report_over_the_limit_is_refused_unread() {
         let bytes = vec![b' '; REPORT_LIMIT + 1];
-        assert!(matches!(
-            Heartbeat::parse(&bytes),
-            Err(BadReport::Oversized(_))
-        ));
+        assert!(matches!(Heartbeat::parse(&bytes), Err(BadReport::Oversized(_))));
     }
 
     #[test]
     fn a_report_of_another_version_is_named_as_such() {
         let text = include_str!("../samples/board/heartbeat.json")
             .replace("\"api_version\": 1", "\"api_version\": 7");
-        assert!(matches!(
-            Heartbeat::parse(text.as_bytes()),
-            Err(BadReport::ApiVersion(7))
-        ));
+        assert!(matches!(Heartbeat::parse(text.as_bytes()), Err(BadReport::ApiVersion(7))));
     }
 
     #[test]
     fn a_heartbeat_without_its_position_is_malformed() {
         let text = include_str!("../samples/board/heartbeat.json").replace("slot_id", "slot");
-        assert!(matches!(
-            Heartbeat::parse(text.as_bytes()),
-            Err(BadReport::Malformed(_))
-        ));
+        assert!(matches!(Heartbeat::parse(text.as_bytes()), Err(BadReport::Malformed(_))));
     }
 }

@@ -62,13 +62,11 @@ impl<T: Number> Visitor<'_> for Lenient<T> {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
-        T::from_whole(value.into())
-            .ok_or_else(|| E::custom(format_args!("{value} is not {}", T::EXPECTED)))
+        T::from_whole(value.into()).ok_or_else(|| E::custom(format_args!("{value} is not {}", T::EXPECTED)))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
-        T::from_whole(value.into())
-            .ok_or_else(|| E::custom(format_args!("{value} is not {}", T::EXPECTED)))
+        T::from_whole(value.into()).ok_or_else(|| E::custom(format_args!("{value} is not {}", T::EXPECTED)))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
@@ -76,8 +74,7 @@ impl<T: Number> Visitor<'_> for Lenient<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        T::from_text(text.trim())
-            .ok_or_else(|| E::custom(format_args!("{text:?} is not {}", T::EXPECTED)))
+        T::from_text(text.trim()).ok_or_else(|| E::custom(format_args!("{text:?} is not {}", T::EXPECTED)))
     }
 }
 
@@ -87,9 +84,7 @@ pub(crate) fn number<'de, T: Number, D: Deserializer<'de>>(deserializer: D) -> R
 }
 
 /// The same for a field that may be absent or `null`.
-pub(crate) fn optional<'de, T: Number, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
+pub(crate) fn optional<'de, T: Number, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     struct Optional<T>(PhantomData<T>);
     impl<'de, T: Number> Visitor<'de> for Optional<T> {
         type Value = Option<T>;
@@ -141,9 +136,7 @@ mod tests {
     }
 
     fn maybe(value: Value) -> Option<Option<u32>> {
-        serde_json::from_value(value)
-            .ok()
-            .map(|maybe: Maybe| maybe.value)
+        serde_json::from_value(value).ok().map(|maybe: Maybe| maybe.value)
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
 
 use cardcage_wire::board::{
-    Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork, ComponentResource,
-    Cpu, Disk, Envelope, Gpu, GpuUsage, Heartbeat, Memory, Network, Query, ReportUrl, Resource,
-    ResourceReport, State,
+    Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork, ComponentResource, Cpu,
+    Disk, Envelope, Gpu, GpuUsage, Heartbeat, Memory, Network, Query, ReportUrl, Resource, ResourceReport,
+    State,
 };
 use cardcage_wire::extension::{self, HeartbeatExtension, ResourceExtension};
 use proptest::collection::{btree_map, vec};
@@ -35,8 +35,7 @@ fn json_value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 64, 8, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..8).prop_map(Value::from),
-            btree_map(key(), inner, 0..8)
-                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            btree_map(key(), inner, 0..8).prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
 }
@@ -95,57 +94,45 @@ fn query() -> impl Strategy<Value = Query> {
         option::of("[ -~]{1,64}"),
         option::of(0..=Query::SPREAD_LIMIT_MS),
     )
-        .prop_map(
-            |(manager_ip, manager_port, url, extensions, query_id, spread_ms)| Query {
-                manager_ip,
-                manager_port,
-                url,
-                extensions,
-                query_id,
-                spread_ms,
-            },
-        )
+        .prop_map(|(manager_ip, manager_port, url, extensions, query_id, spread_ms)| Query {
+            manager_ip,
+            manager_port,
+            url,
+            extensions,
+            query_id,
+            spread_ms,
+        })
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
     let gpu = (any::<i32>(), text()).prop_map(|(index, name)| Gpu { index, name });
-    let extension =
-        (text(), option::of(text())).prop_map(|(agent_id, query_id)| HeartbeatExtension {
-            agent_id,
-            query_id,
-            ..HeartbeatExtension::default()
-        });
-    (
-        any::<[i32; 4]>(),
-        address(),
-        any::<u16>(),
-        vec(text(), 7),
-        vec(gpu, 0..4),
-        option::of(extension),
-    )
-        .prop_map(
-            |([box_id, slot_id, cpu_id, srio_id], host_ip, service_port, texts, gpu, cardcage)| {
-                let mut texts = texts.into_iter();
-                let mut next = || texts.next().unwrap_or_default();
-                Heartbeat {
-                    box_id,
-                    slot_id,
-                    cpu_id,
-                    srio_id,
-                    host_ip,
-                    hostname: next(),
-                    service_port,
-                    box_type: next(),
-                    board_type: next(),
-                    cpu_type: next(),
-                    os_type: next(),
-                    resource_type: next(),
-                    cpu_arch: next(),
-                    gpu,
-                    cardcage,
-                }
-            },
-        )
+    let extension = (text(), option::of(text())).prop_map(|(agent_id, query_id)| HeartbeatExtension {
+        agent_id,
+        query_id,
+        ..HeartbeatExtension::default()
+    });
+    (any::<[i32; 4]>(), address(), any::<u16>(), vec(text(), 7), vec(gpu, 0..4), option::of(extension))
+        .prop_map(|([box_id, slot_id, cpu_id, srio_id], host_ip, service_port, texts, gpu, cardcage)| {
+            let mut texts = texts.into_iter();
+            let mut next = || texts.next().unwrap_or_default();
+            Heartbeat {
+                box_id,
+                slot_id,
+                cpu_id,
+                srio_id,
+                host_ip,
+                hostname: next(),
+                service_port,
+                box_type: next(),
+                board_type: next(),
+                cpu_type: next(),
+                os_type: next(),
+                resource_type: next(),
+                cpu_arch: next(),
+                gpu,
+                cardcage,
+            }
+        })
 }
 
 fn cpu() -> impl Strategy<Value = Cpu> {
@@ -192,15 +179,7 @@ fn network() -> impl Strategy<Value = Network> {
     (text(), any::<[u64; 4]>(), any::<[i64; 2]>()).prop_map(|(interface, counters, errors)| {
         let [rx_bytes, tx_bytes, rx_packets, tx_packets] = counters;
         let [rx_errors, tx_errors] = errors;
-        Network {
-            interface,
-            rx_bytes,
-            tx_bytes,
-            rx_packets,
-            tx_packets,
-            rx_errors,
-            tx_errors,
-        }
+        Network { interface, rx_bytes, tx_bytes, rx_packets, tx_packets, rx_errors, tx_errors }
     })
 }
 
@@ -218,21 +197,9 @@ fn disk() -> impl Strategy<Value = Disk> {
 }
 
 fn gpu_usage() -> impl Strategy<Value = GpuUsage> {
-    (
-        any::<i32>(),
-        text(),
-        any::<[u64; 2]>(),
-        [real(), real(), real(), real(), real(), real()],
-    )
-        .prop_map(|(index, name, [mem_used, mem_total], reals)| {
-            let [
-                compute_usage,
-                mem_usage,
-                temperature,
-                voltage,
-                current,
-                power,
-            ] = reals;
+    (any::<i32>(), text(), any::<[u64; 2]>(), [real(), real(), real(), real(), real(), real()]).prop_map(
+        |(index, name, [mem_used, mem_total], reals)| {
+            let [compute_usage, mem_usage, temperature, voltage, current, power] = reals;
             GpuUsage {
                 index,
                 name,
@@ -245,100 +212,56 @@ fn gpu_usage() -> impl Strategy<Value = GpuUsage> {
                 current,
                 power,
             }
-        })
+        },
+    )
 }
 
 fn component() -> impl Strategy<Value = Component> {
     let state = prop::sample::select(
-        &[
-            State::Pending,
-            State::Running,
-            State::Failed,
-            State::Stopped,
-            State::Sleeping,
-        ][..],
+        &[State::Pending, State::Running, State::Failed, State::Stopped, State::Sleeping][..],
     );
-    (
-        text(),
-        text(),
-        any::<i32>(),
-        text(),
-        text(),
-        state,
-        real(),
-        any::<[u64; 4]>(),
-    )
-        .prop_map(
-            |(instance_id, uuid, index, name, id, state, load, [mem_used, mem_limit, tx, rx])| {
-                Component {
-                    instance_id,
-                    uuid,
-                    index,
-                    config: ComponentConfig { name, id },
-                    state,
-                    resource: ComponentResource {
-                        cpu: ComponentCpu { load },
-                        memory: ComponentMemory {
-                            mem_used,
-                            mem_limit,
-                        },
-                        network: ComponentNetwork { tx, rx },
-                    },
-                }
+    (text(), text(), any::<i32>(), text(), text(), state, real(), any::<[u64; 4]>()).prop_map(
+        |(instance_id, uuid, index, name, id, state, load, [mem_used, mem_limit, tx, rx])| Component {
+            instance_id,
+            uuid,
+            index,
+            config: ComponentConfig { name, id },
+            state,
+            resource: ComponentResource {
+                cpu: ComponentCpu { load },
+                memory: ComponentMemory { mem_used, mem_limit },
+                network: ComponentNetwork { tx, rx },
             },
-        )
+        },
+    )
 }
 
 fn resource() -> impl Strategy<Value = ResourceReport> {
-    let memory =
-        (any::<[u64; 3]>(), real()).prop_map(|([total, used, free], usage_percent)| Memory {
-            total,
-            used,
-            free,
-            usage_percent,
+    let memory = (any::<[u64; 3]>(), real()).prop_map(|([total, used, free], usage_percent)| Memory {
+        total,
+        used,
+        free,
+        usage_percent,
+    });
+    let resource = (cpu(), memory, vec(network(), 0..4), vec(disk(), 0..4), vec(gpu_usage(), 0..4))
+        .prop_map(|(cpu, memory, network, disk, gpu)| Resource { cpu, memory, network, disk, gpu });
+    let sensor =
+        (text(), text(), option::of(real()), any::<u64>()).prop_map(|(part, name, value, age_ms)| {
+            extension::Sensor {
+                place: extension::Place { part, name },
+                value,
+                age_ms,
+                ..extension::Sensor::default()
+            }
         });
-    let resource = (
-        cpu(),
-        memory,
-        vec(network(), 0..4),
-        vec(disk(), 0..4),
-        vec(gpu_usage(), 0..4),
-    )
-        .prop_map(|(cpu, memory, network, disk, gpu)| Resource {
-            cpu,
-            memory,
-            network,
-            disk,
-            gpu,
-        });
-    let sensor = (text(), text(), option::of(real()), any::<u64>()).prop_map(
-        |(part, name, value, age_ms)| extension::Sensor {
-            place: extension::Place { part, name },
-            value,
-            age_ms,
-            ..extension::Sensor::default()
-        },
-    );
     let extension = (text(), vec(sensor, 0..4)).prop_map(|(agent_id, sensors)| ResourceExtension {
         agent_id,
         query_id: None,
-        readings: extension::Readings {
-            sensors,
-            ..extension::Readings::default()
-        },
+        readings: extension::Readings { sensors, ..extension::Readings::default() },
     });
-    (
-        address(),
-        resource,
-        vec(component(), 0..4),
-        option::of(extension),
+    (address(), resource, vec(component(), 0..4), option::of(extension)).prop_map(
+        |(host_ip, resource, component, cardcage)| ResourceReport { host_ip, resource, component, cardcage },
     )
-        .prop_map(|(host_ip, resource, component, cardcage)| ResourceReport {
-            host_ip,
-            resource,
-            component,
-            cardcage,
-        })
 }
 
 proptest! {

@@ -67,10 +67,7 @@ fn a_heartbeat_has_exactly_the_documents_fields_and_its_chinese_text() {
 fn numbers_in_strings_and_unknown_fields_are_the_same_heartbeat() {
     let strings = include_str!("../samples/board/heartbeat-strings.json");
     let numbers = include_str!("../samples/board/heartbeat.json");
-    assert_eq!(
-        Heartbeat::parse(strings.as_bytes()).unwrap(),
-        Heartbeat::parse(numbers.as_bytes()).unwrap()
-    );
+    assert_eq!(Heartbeat::parse(strings.as_bytes()).unwrap(), Heartbeat::parse(numbers.as_bytes()).unwrap());
 }
 
 #[test]

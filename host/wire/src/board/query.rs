@@ -131,16 +131,8 @@ impl Raw {
         };
         let bounded = |field, fits: bool| fits.then_some(()).ok_or(BadQuery::Extension { field });
         bounded("extensions", self.extensions.len() <= 16)?;
-        bounded(
-            "query_id",
-            self.query_id
-                .as_ref()
-                .is_none_or(|id| !id.is_empty() && id.len() <= 64),
-        )?;
-        bounded(
-            "spread_ms",
-            self.spread_ms.is_none_or(|ms| ms <= Query::SPREAD_LIMIT_MS),
-        )?;
+        bounded("query_id", self.query_id.as_ref().is_none_or(|id| !id.is_empty() && id.len() <= 64))?;
+        bounded("spread_ms", self.spread_ms.is_none_or(|ms| ms <= Query::SPREAD_LIMIT_MS))?;
         Ok(Query {
             manager_ip,
             manager_port,
@@ -159,11 +151,7 @@ mod tests {
     use super::*;
 
     fn parse(data: Value) -> Result<Query, BadQuery> {
-        Query::parse(
-            json!({"api_version": 1, "data": data})
-                .to_string()
-                .as_bytes(),
-        )
+        Query::parse(json!({"api_version": 1, "data": data}).to_string().as_bytes())
     }
 
     /// A good query with one field set to something else.
@@ -182,7 +170,9 @@ mod tests {
 
     #[test]
     fn more_bytes_than_a_datagram_are_oversized_even_if_they_are_spaces() {
-        let mut bytes = br#"{"api_version":1,"data":{"manager_ip":"10.0.0.1","manager_port":1,"url":"/resource"}}"#.to_vec();
+        let mut bytes =
+            br#"{"api_version":1,"data":{"manager_ip":"10.0.0.1","manager_port":1,"url":"/resource"}}"#
+                .to_vec();
         bytes.resize(QUERY_LIMIT, b' ');
         assert!(Query::parse(&bytes).is_ok());
         bytes.push(b' ');
@@ -219,18 +209,10 @@ mod tests {
 
     #[test]
     fn only_the_two_urls_are_reported_to() {
-        for url in [
-            "/deploy",
-            "heartbeat",
-            "/heartbeat/",
-            "/heartbeat,/resource",
-            "http://10.0.0.2/heartbeat",
-            "",
-        ] {
-            assert!(
-                matches!(with("url", json!(url)), Err(BadQuery::Url(_))),
-                "{url}"
-            );
+        for url in
+            ["/deploy", "heartbeat", "/heartbeat/", "/heartbeat,/resource", "http://10.0.0.2/heartbeat", ""]
+        {
+            assert!(matches!(with("url", json!(url)), Err(BadQuery::Url(_))), "{url}");
         }
     }
 
@@ -243,20 +225,10 @@ mod tests {
 
     #[test]
     fn manager_ip_is_the_dotted_decimal_address_of_one_machine() {
-        for ip in [
-            "0.0.0.0",
-            "255.255.255.255",
-            "239.192.168.80",
-            "::1",
-            "localhost",
-            "10.0.0",
-            "010.0.0.1",
-            "",
-        ] {
-            assert!(
-                matches!(with("manager_ip", json!(ip)), Err(BadQuery::Address(_))),
-                "{ip}"
-            );
+        for ip in
+            ["0.0.0.0", "255.255.255.255", "239.192.168.80", "::1", "localhost", "10.0.0", "010.0.0.1", ""]
+        {
+            assert!(matches!(with("manager_ip", json!(ip)), Err(BadQuery::Address(_))), "{ip}");
         }
     }
 
@@ -266,10 +238,7 @@ mod tests {
             Err(BadQuery::Extension { field }) => field,
             other => panic!("{other:?}"),
         };
-        assert_eq!(
-            field(with("extensions", json!(vec!["x"; 17]))),
-            "extensions"
-        );
+        assert_eq!(field(with("extensions", json!(vec!["x"; 17]))), "extensions");
         assert_eq!(field(with("query_id", json!(""))), "query_id");
         assert_eq!(field(with("query_id", json!("x".repeat(65)))), "query_id");
         assert_eq!(field(with("spread_ms", json!(60_001))), "spread_ms");
@@ -279,11 +248,7 @@ mod tests {
     fn null_extension_fields_are_absent() {
         for field in ["extensions", "query_id", "spread_ms"] {
             let query = with(field, Value::Null).unwrap();
-            assert!(
-                query.extensions.is_empty()
-                    && query.query_id.is_none()
-                    && query.spread_ms.is_none()
-            );
+            assert!(query.extensions.is_empty() && query.query_id.is_none() && query.spread_ms.is_none());
         }
     }
 }
