@@ -1,6 +1,6 @@
 //! The agent's network side as managers meet it: real sockets on the loopback, a board that is made up.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, that is how it fails")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic, that is how it fails")]
 
 mod agent;
 mod hostile;

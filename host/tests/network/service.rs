@@ -112,6 +112,7 @@ async fn the_metrics_are_as_prometheus_wants_them() {
 }
 
 /// Where promtool is not installed this is skipped, except in CI.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn check_with_promtool(metrics: &str) {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])
