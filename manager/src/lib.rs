@@ -1,1 +1,26 @@
-//! Being written.
+//! The manager of a fleet. In reading order:
+//!
+//! ```text
+//! query out:   query ──UDP multicast──▶ every agent
+//! report in:   server ─▶ receive ─▶ protocol ─▶ fleet ─▶ store
+//! fleet out:   api | metrics ◀─ fleet
+//! ```
+//! The wire types stop at [`protocol`], SQLite at [`store`], JSON of our own at [`api`]; between them there is only the
+//! [`model`].
+
+pub mod api; // the fleet over HTTP
+pub mod app; // wires everything; start here
+pub mod clock; // moments, and when they become times of day
+pub mod config; // manager.toml
+pub mod fleet; // the inventory and its rules
+pub mod metrics; // /metrics
+pub mod model; // what the manager knows, in its own words
+pub mod problem; // an error answer with its remedy
+pub mod protocol; // bytes <-> model
+pub mod query; // every board is asked on a cadence
+mod quiet; // log lines that others can cause
+pub mod receive; // a report comes in
+pub mod server; // the listener and its limits
+pub mod signals; // when to stop
+pub mod store; // the inventory on disk
+pub mod token; // who may change things

@@ -1,1 +1,106 @@
-fn main() {}
+//! `cardcage-manager`: reads the configuration, builds, runs, drains. What it does is in the library.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use cardcage_manager::app::App;
+use cardcage_manager::config::Config;
+use cardcage_manager::signals::Signals;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Status for a wrong command line or configuration; clap uses it too.
+const USAGE: u8 = 2;
+
+/// The manager of a fleet of boards.
+///
+/// It asks the boards by multicast, takes their reports, keeps the inventory and shows it: with `cardcage boards`, under
+/// /fleet/v1 (described by /fleet/v1/openapi.json) and as Prometheus metrics at /metrics.
+#[derive(Debug, Parser)]
+#[command(name = "cardcage-manager", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the manager until SIGTERM or SIGINT.
+    ///
+    /// Every key of the configuration has a default, so an empty file is a configuration:
+    ///
+    ///   state_dir = "/var/lib/cardcage-manager"  # inventory and token
+    ///   listen = "0.0.0.0:3926"                  # reports, API, metrics; port 0 takes a free one
+    ///   advertise = "192.168.10.254"             # manager_ip of the queries; default: each interface's address
+    ///   [discovery]
+    ///   group = "239.192.168.80"
+    ///   port = 3980
+    ///   interfaces = ["eth0"]                    # names or addresses; default: every suitable one, never the loopback
+    ///   heartbeat_every = "5s"
+    ///   resource_every = "10s"
+    ///   spread_ms = 1000                         # answers come spread over this time; default: 0 below 5s
+    ///   ttl = 1
+    ///   [store]
+    ///   flush_every = "1s"                       # what a crash may cost
+    ///
+    /// RUST_LOG filters the log, for example RUST_LOG=cardcage_manager=debug. The first line of the standard output is the
+    /// address that is listened on.
+    #[command(verbatim_doc_comment)]
+    Serve {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", default_value = "/etc/cardcage/manager.toml")]
+        config: PathBuf,
+    },
+    /// Print the OpenAPI document of the API.
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Serve { config: path } => match Config::load(&path) {
+            Ok(config) => serve(config, &path),
+            Err(error) => return fail(USAGE, &error.to_string()),
+        },
+        Command::Openapi => openapi(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &format!("{error:#}")),
+    }
+}
+
+fn serve(config: Config, path: &Path) -> Result<()> {
+    start_log();
+    tracing::debug!(path = %path.display(), ?config, "configured");
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let outcome = runtime.block_on(async {
+        let signals = Signals::catch().context("cannot catch signals")?;
+        let app = App::build(config)?;
+        // Nobody may be reading; the log has it too.
+        let _ = writeln!(io::stdout(), "listening on http://{}", app.address());
+        app.run_until(signals.first()).await
+    });
+    // What is left are connections whose grace is over.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn openapi() -> Result<()> {
+    let document = cardcage_manager::api::document().to_pretty_json().context("cannot write the document")?;
+    writeln!(io::stdout(), "{document}").context("cannot write to the standard output")
+}
+
+fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
+}
+
+fn fail(status: u8, message: &str) -> ExitCode {
+    // There is nowhere left to say that this could not be said.
+    let _ = writeln!(io::stderr(), "cardcage-manager: {message}");
+    ExitCode::from(status)
+}

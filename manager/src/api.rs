@@ -1,0 +1,107 @@
+//! The API under `/fleet/v1`, and what stands beside it on the same port.
+//!
+//! ```text
+//! GET    /fleet/v1/boards               boards::list
+//! GET    /fleet/v1/boards/{id}          boards::show
+//! GET    /fleet/v1/boards/{id}/resource boards::resource
+//! DELETE /fleet/v1/boards/{id}          boards::forget     (needs the token)
+//! GET    /fleet/v1/plugins              plugins::list
+//! GET    /fleet/v1/openapi.json         this, for programs
+//! GET    /metrics  /healthz             watch
+//! ```
+//! Reading is open, as the protocols are; every change needs the bearer token. Errors are
+//! [`Problem`](crate::problem::Problem)s. The JSON itself is in [`types`]; the model becomes JSON in `show`.
+
+mod auth;
+mod boards;
+mod plugins;
+mod show;
+pub mod types;
+mod watch;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, Uri};
+use axum::routing::get;
+use tokio::sync::Semaphore;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::fleet::Fleet;
+use crate::metrics::Meters;
+use crate::problem::Problem;
+use crate::token::Token;
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct Api {
+    fleet: Fleet,
+    meters: Arc<Meters>,
+    token: Arc<Token>,
+    /// Scrapes are long texts: one is made at a time.
+    scrape: Arc<Semaphore>,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Cardcage manager",
+        description = "The fleet as the manager sees it. A field that is unknown is absent, never 0.",
+    ),
+    tags(
+        (name = "boards", description = "The boards and their readings."),
+        (name = "plugins", description = "The plugins that the boards have.")
+    )
+)]
+struct Description;
+
+impl Api {
+    /// The handlers' state.
+    pub fn new(fleet: Fleet, meters: Arc<Meters>, token: Token) -> Self {
+        Self { fleet, meters, token: Arc::new(token), scrape: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Everything but the reports.
+    pub fn router(self) -> Router {
+        let (router, _) = described().split_for_parts();
+        router
+            .route("/fleet/v1/openapi.json", get(async || axum::Json(document())))
+            .route("/metrics", get(watch::metrics))
+            .route("/healthz", get(async || "ok\n"))
+            .fallback(no_such_path)
+            .method_not_allowed_fallback(no_such_method)
+            .with_state(self)
+    }
+}
+
+/// The OpenAPI document, made from the handlers and the types.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = described().into_openapi();
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The text of the file `token` in the manager's state directory."))
+        .build();
+    document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(token));
+    document
+}
+
+fn described() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(boards::list))
+        .routes(routes!(boards::show, boards::forget))
+        .routes(routes!(boards::resource))
+        .routes(routes!(plugins::list))
+}
+
+async fn no_such_path(uri: Uri) -> Problem {
+    let detail = format!("there is nothing at {}", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "no such path", detail, "see /fleet/v1/openapi.json")
+}
+
+async fn no_such_method(uri: Uri) -> Problem {
+    let detail = format!("{} does not know this method", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", detail, "see /fleet/v1/openapi.json")
+}

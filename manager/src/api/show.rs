@@ -1,0 +1,139 @@
+//! The model, as the API writes it.
+
+mod readings;
+
+use std::time::Duration;
+
+use super::types::{
+    Accelerator, Agent, Board, BoardDetail, Flag, Missed, MissedAnswers, Plugin, Resource, Summary,
+};
+use crate::clock::{Clock, Moment};
+use crate::fleet::{self, Answers, Received, View};
+use crate::model::{Text, report};
+use readings::Since;
+
+pub(super) fn board(view: &View, clock: Clock) -> Board {
+    let (board, heartbeat) = (&view.board, &*view.board.heartbeat);
+    let (flags, conflicts_with) = conflicts(&view.conflicts);
+    Board {
+        id: board.id.to_string(),
+        state: board.state.into(),
+        flags,
+        conflicts_with,
+        agent_id: heartbeat.agent.as_ref().map(|agent| agent.id.to_string()),
+        box_id: heartbeat.position.box_id,
+        slot_id: heartbeat.position.slot_id,
+        cpu_id: heartbeat.position.cpu_id,
+        srio_id: heartbeat.position.srio_id,
+        hostname: heartbeat.hostname.to_string(),
+        host_ip: heartbeat.host_ip,
+        addresses: board.addresses.iter().map(|seen| seen.address).collect(),
+        service_port: heartbeat.service_port,
+        box_type: owned(heartbeat.box_type.as_ref()),
+        board_type: owned(heartbeat.board_type.as_ref()),
+        cpu_type: owned(heartbeat.cpu_type.as_ref()),
+        os_type: owned(heartbeat.os_type.as_ref()),
+        resource_type: owned(heartbeat.resource_type.as_ref()),
+        cpu_arch: owned(heartbeat.cpu_arch.as_ref()),
+        first_seen: time_of_day(clock, board.first_seen),
+        last_seen: time_of_day(clock, board.last_seen),
+        last_seen_age_ms: millis(clock.now().since(board.last_seen)),
+        missed: Missed {
+            heartbeat: missed(board.answers.heartbeat),
+            resource: missed(board.answers.resource),
+        },
+        summary: summary(board, clock),
+    }
+}
+
+fn conflicts(conflicts: &fleet::Conflicts) -> (Vec<Flag>, Vec<String>) {
+    let sorts = [(Flag::SlotConflict, &conflicts.slot), (Flag::AddressConflict, &conflicts.address)];
+    let flags = sorts.iter().filter(|(_, rivals)| !rivals.is_empty()).map(|(flag, _)| *flag).collect();
+    let mut rivals: Vec<_> =
+        sorts.iter().flat_map(|(_, rivals)| rivals.iter()).map(ToString::to_string).collect();
+    rivals.sort_unstable();
+    rivals.dedup();
+    (flags, rivals)
+}
+
+fn missed(answers: Answers) -> MissedAnswers {
+    MissedAnswers { in_a_row: answers.missed_in_a_row, total: answers.missed_total }
+}
+
+fn summary(board: &fleet::Board, clock: Clock) -> Summary {
+    let gpus = board.heartbeat.gpus.len();
+    let Some(received) = &board.resource else { return Summary { gpus, ..Summary::default() } };
+    let readings = &received.report.readings;
+    let memory = readings.memory.as_ref();
+    Summary {
+        age_ms: Some(millis(clock.now().since(received.at))),
+        cpu_usage_percent: readings.cpu.as_ref().and_then(|cpu| cpu.usage_percent),
+        memory_used: memory.and_then(|memory| memory.used),
+        memory_total: memory.and_then(|memory| memory.total),
+        temperature: readings.cpu_temperature(),
+        power: readings.power(),
+        gpus: gpus.max(readings.gpus.len()),
+    }
+}
+
+pub(super) fn detail(view: &View, clock: Clock) -> BoardDetail {
+    let heartbeat = &view.board.heartbeat;
+    let accelerator =
+        |gpu: &report::Accelerator| Accelerator { index: gpu.index, name: owned(gpu.name.as_ref()) };
+    BoardDetail {
+        board: board(view, clock),
+        gpu: heartbeat.gpus.iter().map(accelerator).collect(),
+        agent: heartbeat.agent.as_ref().map(agent),
+    }
+}
+
+fn agent(agent: &report::Agent) -> Agent {
+    Agent {
+        version: owned(agent.version.as_ref()),
+        kernel: owned(agent.kernel.as_ref()),
+        manufacturer: owned(agent.manufacturer.as_ref()),
+        model: owned(agent.model.as_ref()),
+        serial: owned(agent.serial.as_ref()),
+        extra: readings::extras(&agent.extra),
+        plugins: agent.plugins.iter().map(plugin).collect(),
+    }
+}
+
+fn plugin(plugin: &report::Plugin) -> Plugin {
+    Plugin {
+        name: plugin.name.to_string(),
+        version: plugin.version.to_string(),
+        digest: plugin.digest.to_string(),
+        built_in: plugin.built_in,
+        state: plugin.state.to_string(),
+        reason: owned(plugin.reason.as_ref()),
+    }
+}
+
+pub(super) fn resource(received: &Received, clock: Clock) -> Resource {
+    let (report, readings) = (&received.report, &received.report.readings);
+    let since = Since(clock.now().since(received.at));
+    Resource {
+        received: time_of_day(clock, received.at),
+        age_ms: millis(since.0),
+        cpu: readings.cpu.as_ref().map(|cpu| since.cpu(cpu, report.cores_allocated)),
+        memory: readings.memory.as_ref().map(|memory| since.memory(memory)),
+        network: readings.networks.iter().map(|network| since.network(network)).collect(),
+        disk: readings.disks.iter().map(|disk| since.disk(disk)).collect(),
+        gpu: readings.gpus.iter().map(|gpu| since.gpu(gpu)).collect(),
+        sensors: readings.sensors.iter().map(|sensor| since.sensor(sensor)).collect(),
+        component: report.components.iter().map(readings::component).collect(),
+    }
+}
+
+fn owned(text: Option<&Text>) -> Option<String> {
+    text.map(ToString::to_string)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn time_of_day(clock: Clock, moment: Moment) -> String {
+    humantime::format_rfc3339_millis(clock.time_of_day(moment)).to_string()
+}

@@ -1,0 +1,15 @@
+//! The JSON of the API: what the manager writes and `cardcage` reads. A field that is unknown is absent.
+//!
+//! Times of day are RFC 3339 in UTC. The ages beside them are for readers whose clock is another.
+
+mod board;
+mod readings;
+
+pub use crate::problem::Problem;
+pub use board::{
+    Accelerator, Agent, Board, BoardDetail, BoardState, Boards, Flag, Missed, MissedAnswers, Plugin, Plugins,
+    SeenPlugin, Summary,
+};
+pub use readings::{
+    Component, Cpu, Disk, Extra, Extras, Gpu, Limits, Memory, Network, Place, Resource, Sensor,
+};

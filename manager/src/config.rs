@@ -1,0 +1,290 @@
+//! `manager.toml`. Every key has a default; an unknown key is an error that names it and the nearest known one.
+//!
+//! ```toml
+//! state_dir = "/var/lib/cardcage-manager"
+//! listen = "0.0.0.0:3926"      # reports, the API under /fleet/v1, /metrics; port 0 takes a free one
+//! advertise = "192.168.10.254" # the manager_ip of the queries; default: the address of each interface
+//! [discovery]
+//! group = "239.192.168.80"
+//! port = 3980
+//! interfaces = ["eth0"]        # names or addresses; default: every one that is up and does multicast, container
+//!                              # bridges aside; the loopback only if it is named
+//! heartbeat_every = "5s"
+//! resource_every = "10s"
+//! spread_ms = 1000             # the answers are wanted spread over this time; default: 1000 where both cadences are
+//!                              # 5 s or more, else 0
+//! ttl = 1                      # routers that a query may cross, and one
+//! [store]
+//! flush_every = "1s"           # how much a crash may cost; longer means less writing to the disk
+//! ```
+
+mod keys;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU8, NonZeroU16};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::protocol;
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the inventory and the token are kept.
+    pub state_dir: PathBuf,
+    /// Where reports and the API are answered.
+    pub listen: SocketAddr,
+    /// The address that queries name, in place of that of each interface.
+    pub advertise: Option<Ipv4Addr>,
+    /// The queries.
+    pub discovery: Discovery,
+    /// The inventory on disk.
+    pub store: Store,
+}
+
+/// The queries.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Discovery {
+    /// Multicast group.
+    pub group: Ipv4Addr,
+    /// Port of the group.
+    pub port: NonZeroU16,
+    /// Names or addresses; empty for every suitable one.
+    pub interfaces: Vec<String>,
+    /// How often boards are asked who they are.
+    #[serde(deserialize_with = "duration")]
+    pub heartbeat_every: Duration,
+    /// How often boards are asked how they are.
+    #[serde(deserialize_with = "duration")]
+    pub resource_every: Duration,
+    /// Over how long the answers are wanted spread. See [`Discovery::spread_ms`].
+    spread_ms: Option<u32>,
+    /// Time to live of a query.
+    pub ttl: NonZeroU8,
+}
+
+/// The inventory on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// How often changes are written.
+    #[serde(deserialize_with = "duration")]
+    pub flush_every: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state_dir: PathBuf::from("/var/lib/cardcage-manager"),
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 3926)),
+            advertise: None,
+            discovery: Discovery::default(),
+            store: Store::default(),
+        }
+    }
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self {
+            group: protocol::GROUP,
+            port: NonZeroU16::new(protocol::GROUP_PORT).unwrap_or(NonZeroU16::MIN),
+            interfaces: Vec::new(),
+            heartbeat_every: Duration::from_secs(5),
+            resource_every: Duration::from_secs(10),
+            spread_ms: None,
+            ttl: NonZeroU8::MIN,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { flush_every: Duration::from_secs(1) }
+    }
+}
+
+impl Discovery {
+    /// From this cadence on the answers are spread without being told to.
+    const SPREAD_BY_ITSELF: Duration = Duration::from_secs(5);
+
+    /// Over how long the answers are wanted spread, in milliseconds. A fleet that is asked often is a small one, on a
+    /// bench or in a test, whose answers are wanted at once.
+    pub fn spread_ms(&self) -> u32 {
+        let by_itself = self.shorter_cadence() >= Self::SPREAD_BY_ITSELF;
+        self.spread_ms.unwrap_or(if by_itself { 1000 } else { 0 })
+    }
+
+    /// The shorter of the two cadences.
+    pub fn shorter_cadence(&self) -> Duration {
+        self.heartbeat_every.min(self.resource_every)
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum BadConfig {
+    /// It is not there, or not to be read.
+    #[error("cannot read {}: {source}; give the right file with --config", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, or a value of the wrong type.
+    #[error("{}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        reason: String,
+    },
+    /// A value that cannot work.
+    #[error("{}: {key} {rule}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// What it must be.
+        rule: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, BadConfig> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| BadConfig::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// The same from text; `path` is for the error.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, BadConfig> {
+        let malformed = |reason: String| BadConfig::Malformed { path: path.to_owned(), reason };
+        let table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+        // Our own search comes first: its message names the nearest known key.
+        keys::check(&table).map_err(malformed)?;
+        let config: Self = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        config.check().map_err(|(key, rule)| BadConfig::Value { path: path.to_owned(), key, rule })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let rule = |holds: bool, key, rule: &str| if holds { Ok(()) } else { Err((key, rule.to_owned())) };
+        let discovery = &self.discovery;
+        let cadences = Duration::from_millis(100)..=Duration::from_secs(3600);
+        rule(discovery.group.is_multicast(), "discovery.group", "must be a multicast address")?;
+        rule(
+            cadences.contains(&discovery.heartbeat_every),
+            "discovery.heartbeat_every",
+            "must be 100ms to 1h",
+        )?;
+        rule(
+            cadences.contains(&discovery.resource_every),
+            "discovery.resource_every",
+            "must be 100ms to 1h",
+        )?;
+        rule(cadences.contains(&self.store.flush_every), "store.flush_every", "must be 100ms to 1h")?;
+        // Later answers would be taken for answers to the next query.
+        let spread = Duration::from_millis(discovery.spread_ms().into());
+        let spread_fits =
+            spread <= discovery.shorter_cadence() / 2 && discovery.spread_ms() <= protocol::SPREAD_LIMIT_MS;
+        rule(spread_fits, "discovery.spread_ms", "must be at most half of the shorter cadence, and 60000")?;
+        let machine = |ip: Ipv4Addr| !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast());
+        rule(self.advertise.is_none_or(machine), "advertise", "must be an address of this machine")?;
+        let reachable = match self.listen.ip() {
+            IpAddr::V4(_) => true,
+            IpAddr::V6(ip) => ip.is_unspecified(),
+        };
+        rule(reachable, "listen", "must be an IPv4 address, or [::]: boards report over IPv4")
+    }
+}
+
+/// A duration as people write it, such as "5s".
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let explain =
+        |error| serde::de::Error::custom(format!("{error}; write a time such as \"5s\" or \"500ms\""));
+    humantime::parse_duration(&text).map_err(explain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("manager.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_a_configuration() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_documented_example_is_accepted() {
+        let documentation = include_str!("config.rs");
+        let example: String = documentation
+            .lines()
+            .skip_while(|line| *line != "//! ```toml")
+            .skip(1)
+            .take_while(|line| *line != "//! ```")
+            .map(|line| line.trim_start_matches("//!").to_owned() + "\n")
+            .collect();
+        let config = parse(&example).unwrap();
+        assert_eq!(config.advertise, Some(Ipv4Addr::new(192, 168, 10, 254)));
+        assert_eq!(config.discovery.interfaces, ["eth0"]);
+        let defaults = Config {
+            advertise: config.advertise,
+            discovery: Discovery {
+                interfaces: config.discovery.interfaces.clone(),
+                spread_ms: Some(1000),
+                ..Discovery::default()
+            },
+            ..Config::default()
+        };
+        assert_eq!(config, defaults, "the example shows the defaults");
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_nearest_known_one() {
+        let error = parse("[discovery]\nheartbeat_evry = \"5s\"").unwrap_err();
+        assert!(
+            error.contains("discovery.heartbeat_evry") && error.contains("discovery.heartbeat_every"),
+            "{error}"
+        );
+        let error = parse("heartbeat_every = \"5s\"").unwrap_err();
+        assert!(error.contains("did you mean discovery.heartbeat_every"), "{error}");
+        assert!(parse("[storr]\n").unwrap_err().contains("did you mean store"));
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_rule() {
+        for (text, expected) in [
+            ("[discovery]\ngroup = \"10.0.0.1\"", "discovery.group must be a multicast address"),
+            ("[discovery]\nheartbeat_every = \"1ms\"", "discovery.heartbeat_every must be 100ms"),
+            ("[discovery]\nheartbeat_every = \"5 parsecs\"", "write a time such as"),
+            ("[discovery]\nspread_ms = 4000", "at most half"),
+            ("advertise = \"0.0.0.0\"", "advertise must be"),
+            ("listen = \"[::1]:3926\"", "listen must be an IPv4 address"),
+            ("listen = 3926", "listen"),
+            ("state_dir", "manager.toml"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_fleet_that_is_asked_often_is_not_spread() {
+        assert_eq!(parse("").unwrap().discovery.spread_ms(), 1000);
+        assert_eq!(parse("[discovery]\nheartbeat_every = \"1s\"").unwrap().discovery.spread_ms(), 0);
+    }
+}

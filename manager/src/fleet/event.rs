@@ -1,0 +1,43 @@
+//! What is worth a log line: changes, not reports.
+
+use std::net::Ipv4Addr;
+
+use tracing::{debug, info, warn};
+
+use super::claims::Verdict;
+use crate::model::{BoardId, Position, Slot, State};
+
+/// A change in the fleet.
+#[derive(Debug)]
+pub(super) enum Event {
+    New { id: BoardId, hostname: String, position: Position, address: Ipv4Addr },
+    Changed { id: BoardId, from: State, to: State },
+    Slot(Verdict<Slot>),
+    Address(Verdict<Ipv4Addr>),
+}
+
+pub(super) fn log(events: &[Event]) {
+    for event in events {
+        match event {
+            Event::New { id, hostname, position, address } => {
+                info!(board = %id, hostname, box_id = position.box_id, slot_id = position.slot_id,
+                      cpu_id = position.cpu_id, %address, "new board");
+            }
+            Event::Changed { id, to: State::Lost, .. } => warn!(board = %id, "board lost"),
+            Event::Changed { id, from: State::Lost, .. } => info!(board = %id, "board is back"),
+            Event::Changed { id, to, .. } => {
+                debug!(board = %id, state = to.name(), "board changed")
+            }
+            Event::Slot(Verdict::Contested(slot, boards)) => {
+                warn!(%slot, boards, "several boards claim one slot");
+            }
+            Event::Slot(Verdict::Settled(slot)) => info!(%slot, "the claims on a slot are settled"),
+            Event::Address(Verdict::Contested(address, boards)) => {
+                warn!(%address, boards, "several boards report from one address");
+            }
+            Event::Address(Verdict::Settled(address)) => {
+                info!(%address, "the claims on an address are settled")
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Every board there is, and the rules by which reports, queries and time change them.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::{Board, Entry, PerSubject, Received, Round};
+use super::claims::Claims;
+use super::event::Event;
+use super::record::{SavedResource, Unsaved};
+use super::waiting::{Sender, Waiter, Waiting};
+use crate::clock::Moment;
+use crate::model::{BoardId, Heartbeat, Resource, Slot, State, Subject};
+
+/// Boards that are kept. Whoever can reach the port can invent boards, so there must be an end.
+const BOARD_LIMIT: usize = 20_000;
+
+/// Memory for what they said, for the same reason.
+const WEIGHT_LIMIT: usize = 2 << 30;
+
+/// How and when a report came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Receipt<'a> {
+    /// When.
+    pub at: Moment,
+    /// The address of ours that it came in on.
+    pub via: Option<Ipv4Addr>,
+    /// The bytes, for the store.
+    pub body: &'a [u8],
+}
+
+/// What became of a report that is not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is the board's latest.
+    Kept,
+    /// Its board is not known yet; it waits.
+    Waiting,
+    /// Several boards have its address. Readings of the wrong board would be worse than none, so nobody gets it.
+    Ambiguous,
+}
+
+/// Why a report that follows the protocol is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// One board too many.
+    #[error("the inventory has its {BOARD_LIMIT} boards; forget those that are gone")]
+    Boards,
+    /// Too much memory.
+    #[error("the boards' reports need more than {WEIGHT_LIMIT} bytes; forget those boards that are gone")]
+    Weight,
+}
+
+/// The state behind [`super::Fleet`].
+#[derive(Debug)]
+pub(super) struct Inventory {
+    pub(super) heartbeat_every: Duration,
+    pub(super) boards: BTreeMap<BoardId, Entry>,
+    /// Memory for what all of them said.
+    pub(super) weight: usize,
+    pub(super) slots: Claims<Slot>,
+    pub(super) addresses: Claims<Ipv4Addr>,
+    waiting: Waiting,
+    /// The latest query on each subject, while it can still be answered.
+    rounds: PerSubject<Option<Round>>,
+    /// Every address that a query was ever sent from.
+    asked_from: Vec<Ipv4Addr>,
+    /// Boards that are gone, but not yet from the store.
+    pub(super) forgotten: Vec<BoardId>,
+}
+
+impl Inventory {
+    /// An empty one.
+    pub(super) fn new(heartbeat_every: Duration) -> Self {
+        Self {
+            heartbeat_every,
+            boards: BTreeMap::new(),
+            weight: 0,
+            slots: Claims::new(),
+            addresses: Claims::new(),
+            waiting: Waiting::default(),
+            rounds: PerSubject::default(),
+            asked_from: Vec::new(),
+            forgotten: Vec::new(),
+        }
+    }
+
+    /// Takes a heartbeat.
+    pub(super) fn heartbeat(
+        &mut self,
+        report: &Arc<Heartbeat>,
+        receipt: Receipt<'_>,
+    ) -> Result<Vec<Event>, Refused> {
+        let id = BoardId::of(report);
+        let via = self.queried(receipt.via);
+        let Some(entry) = self.boards.get_mut(&id) else {
+            return self.admit(id, report, receipt);
+        };
+        if *entry.board.heartbeat != **report {
+            let weight = report.weight(receipt.body.len());
+            self.weight = exchange(self.weight, &mut entry.weight.heartbeat, weight)?;
+            let slots = (entry.board.heartbeat.position.slot(), report.position.slot());
+            if slots.0 != slots.1 {
+                slots.0.inspect(|slot| self.slots.remove(*slot, &id));
+                slots.1.inspect(|slot| self.slots.add(*slot, id.clone()));
+            }
+            entry.board.heartbeat = Arc::clone(report);
+            entry.unsaved.heartbeat = Some(Arc::from(receipt.body));
+        }
+        let before = entry.answered(Subject::Heartbeat, receipt.at, via);
+        note_address(&mut self.addresses, entry, report.host_ip, receipt.at);
+        Ok(changed(&id, Some(before), State::Up))
+    }
+
+    /// Takes the first heartbeat of a board.
+    fn admit(
+        &mut self,
+        id: BoardId,
+        report: &Arc<Heartbeat>,
+        receipt: Receipt<'_>,
+    ) -> Result<Vec<Event>, Refused> {
+        if self.boards.len() >= BOARD_LIMIT {
+            return Err(Refused::Boards);
+        }
+        let mut entry = new_entry(id.clone(), Arc::clone(report), receipt.at);
+        self.weight = exchange(self.weight, &mut entry.weight.heartbeat, report.weight(receipt.body.len()))?;
+        entry.answered(Subject::Heartbeat, receipt.at, self.queried(receipt.via));
+        entry.unsaved.heartbeat = Some(Arc::from(receipt.body));
+        self.insert(id.clone(), entry, receipt.at);
+        self.receive_waiting(&id, report);
+        let (hostname, position) = (report.hostname.to_string(), report.position);
+        Ok(vec![Event::New { id, hostname, position, address: report.host_ip }])
+    }
+
+    pub(super) fn insert(&mut self, id: BoardId, mut entry: Entry, at: Moment) {
+        let heartbeat = Arc::clone(&entry.board.heartbeat);
+        heartbeat.position.slot().inspect(|slot| self.slots.add(*slot, id.clone()));
+        note_address(&mut self.addresses, &mut entry, heartbeat.host_ip, at);
+        self.boards.insert(id, entry);
+    }
+
+    /// Gives a new board the readings that came before it.
+    fn receive_waiting(&mut self, id: &BoardId, heartbeat: &Heartbeat) {
+        let sender = match heartbeat.agent {
+            Some(_) => Sender::Agent(id.clone()),
+            None => Sender::Address(heartbeat.host_ip),
+        };
+        if let Some(Waiter { mut report, at, via, body }) = self.waiting.take(&sender) {
+            // If there is no room for it now, the next one comes soon.
+            let _ = self.resource(&mut report, Receipt { at, via, body: &body });
+        }
+    }
+
+    /// Takes a resource report. The one that it displaces is left in `report`.
+    pub(super) fn resource(
+        &mut self,
+        report: &mut Arc<Resource>,
+        receipt: Receipt<'_>,
+    ) -> Result<Taken, Refused> {
+        let via = self.queried(receipt.via);
+        let id = match self.owner(report) {
+            Owner::Board(id) => id,
+            Owner::Ambiguous => return Ok(Taken::Ambiguous),
+            Owner::Unknown(sender) => {
+                let (report, body) = (Arc::clone(report), Arc::from(receipt.body));
+                self.waiting.put(sender, Waiter { report, at: receipt.at, via: receipt.via, body });
+                return Ok(Taken::Waiting);
+            }
+        };
+        let Some(entry) = self.boards.get_mut(&id) else {
+            return Ok(Taken::Ambiguous);
+        };
+        let weight = report.weight(receipt.body.len());
+        self.weight = exchange(self.weight, &mut entry.weight.resource, weight)?;
+        entry.answered(Subject::Resource, receipt.at, via);
+        note_address(&mut self.addresses, entry, report.host_ip, receipt.at);
+        entry.unsaved.resource = Some(SavedResource { at: receipt.at, body: Arc::from(receipt.body) });
+        match &mut entry.board.resource {
+            Some(latest) => {
+                std::mem::swap(&mut latest.report, report);
+                latest.at = receipt.at;
+            }
+            none => *none = Some(Received { report: Arc::clone(report), at: receipt.at }),
+        }
+        Ok(Taken::Kept)
+    }
+
+    /// Whose report it is. A plain one says only an address, so it belongs to the one board there: best to a live and
+    /// plain one, since agents of ours sign theirs.
+    fn owner(&self, report: &Resource) -> Owner {
+        if let Some(agent) = report.agent {
+            let id = BoardId::of_agent(agent);
+            return if self.boards.contains_key(&id) {
+                Owner::Board(id)
+            } else {
+                Owner::Unknown(Sender::Agent(id))
+            };
+        }
+        let holders = self.addresses.holders(report.host_ip);
+        let plain =
+            |id: &BoardId| self.boards.get(id).is_some_and(|entry| entry.board.heartbeat.agent.is_none());
+        let tiers: [&dyn Fn(&BoardId) -> bool; 3] =
+            [&|id| plain(id) && self.is_live(id), &|id| self.is_live(id), &|_| true];
+        for tier in tiers {
+            let mut claimants = holders.iter().filter(|id| tier(id));
+            match (claimants.next(), claimants.next()) {
+                (Some(only), None) => return Owner::Board(only.clone()),
+                (Some(_), Some(_)) => return Owner::Ambiguous,
+                (None, _) => {}
+            }
+        }
+        Owner::Unknown(Sender::Address(report.host_ip))
+    }
+
+    pub(super) fn is_live(&self, id: &BoardId) -> bool {
+        self.boards.get(id).is_some_and(|entry| entry.board.state != State::Lost)
+    }
+
+    /// The address, if our queries come from it. Behind a translation of addresses they do not, and then nothing is
+    /// known of the way to that board.
+    fn queried(&self, via: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
+        via.filter(|via| self.asked_from.contains(via))
+    }
+
+    /// Ends the open round of a subject, and judges everybody.
+    pub(super) fn close(&mut self, subject: Subject, now: Moment) -> Vec<Event> {
+        let round = self.rounds.of(subject).take();
+        let mut events = Vec::new();
+        for (id, entry) in &mut self.boards {
+            if let Some(round) = &round {
+                entry.round_over(subject, round);
+            }
+            if subject == Subject::Heartbeat {
+                let before = entry.judge(now, self.heartbeat_every);
+                events.extend(changed(id, before, entry.board.state));
+                for address in entry.give_up_addresses(now, self.heartbeat_every) {
+                    self.addresses.remove(address, id);
+                }
+            }
+        }
+        if subject == Subject::Heartbeat {
+            self.waiting.expire(now);
+            let live =
+                |id: &BoardId| self.boards.get(id).is_some_and(|entry| entry.board.state != State::Lost);
+            events.extend(self.slots.review(live).into_iter().map(Event::Slot));
+            events.extend(self.addresses.review(live).into_iter().map(Event::Address));
+        }
+        events
+    }
+
+    /// Begins a round. One that could be sent from nowhere is none: nobody can miss it.
+    pub(super) fn asked(&mut self, subject: Subject, sent_at: Moment, from: Vec<Ipv4Addr>) {
+        for address in &from {
+            if !self.asked_from.contains(address) {
+                self.asked_from.push(*address);
+            }
+        }
+        *self.rounds.of(subject) = (!from.is_empty()).then_some(Round { sent_at, from });
+    }
+
+    /// Drops a board.
+    pub(super) fn forget(&mut self, id: &str) -> bool {
+        let Some((id, entry)) = self.boards.remove_entry(id) else {
+            return false;
+        };
+        self.weight -= entry.weight.heartbeat + entry.weight.resource;
+        entry.board.heartbeat.position.slot().inspect(|slot| self.slots.remove(*slot, &id));
+        for seen in &entry.board.addresses {
+            self.addresses.remove(seen.address, &id);
+        }
+        self.forgotten.push(id);
+        true
+    }
+}
+
+/// Whose a resource report is.
+enum Owner {
+    Board(BoardId),
+    Unknown(Sender),
+    Ambiguous,
+}
+
+pub(super) fn new_entry(id: BoardId, heartbeat: Arc<Heartbeat>, at: Moment) -> Entry {
+    let board = Board {
+        id,
+        heartbeat,
+        resource: None,
+        first_seen: at,
+        last_seen: at,
+        state: State::Up,
+        answers: PerSubject::default(),
+        addresses: Vec::new(),
+    };
+    Entry {
+        board,
+        known_since: at,
+        via: None,
+        presumed_lost: false,
+        weight: PerSubject::default(),
+        unsaved: Unsaved::default(),
+    }
+}
+
+fn note_address(claims: &mut Claims<Ipv4Addr>, entry: &mut Entry, address: Ipv4Addr, at: Moment) {
+    let (new, pushed_out) = entry.heard_at(address, at);
+    if new {
+        claims.add(address, entry.board.id.clone());
+    }
+    pushed_out.inspect(|address| claims.remove(*address, &entry.board.id));
+}
+
+fn changed(id: &BoardId, before: Option<State>, now: State) -> Vec<Event> {
+    let before = before.filter(|before| *before != now);
+    before.map(|from| Event::Changed { id: id.clone(), from, to: now }).into_iter().collect()
+}
+
+/// The weight of everything after one part of it has become heavier or lighter.
+fn exchange(all: usize, part: &mut usize, weight: usize) -> Result<usize, Refused> {
+    let after = (all - *part).saturating_add(weight);
+    // A lighter report is always welcome.
+    if after > WEIGHT_LIMIT && weight > *part {
+        return Err(Refused::Weight);
+    }
+    *part = weight;
+    Ok(after)
+}

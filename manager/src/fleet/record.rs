@@ -1,0 +1,119 @@
+//! What goes to the disk and comes back: the latest reports as they were received, and the counts beside them.
+//!
+//! The reports' own bytes are the format: the protocol is frozen, so what was saved by one version is read by the next.
+
+use std::sync::Arc;
+
+use super::board::{Answers, Board, PerSubject, Received};
+use super::inventory::{Inventory, new_entry};
+use crate::clock::Moment;
+use crate::model::{BoardId, Heartbeat, Resource};
+
+/// What changed since the last save.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Boards that are gone. To be applied first: one of them may be back already.
+    pub forgotten: Vec<BoardId>,
+    /// Boards that are new or have changed.
+    pub boards: Vec<Record>,
+}
+
+impl Changes {
+    /// Nothing to save.
+    pub fn is_empty(&self) -> bool {
+        self.forgotten.is_empty() && self.boards.is_empty()
+    }
+}
+
+/// One board to save.
+#[derive(Debug)]
+pub struct Record {
+    /// The board, for its counts.
+    pub board: Board,
+    /// Its heartbeat, if that is another than the saved one.
+    pub heartbeat: Option<Arc<[u8]>>,
+    /// Its readings, if they are newer than the saved ones.
+    pub resource: Option<SavedResource>,
+}
+
+/// Readings as they came.
+#[derive(Debug, Clone)]
+pub struct SavedResource {
+    /// When.
+    pub at: Moment,
+    /// The body of the report.
+    pub body: Arc<[u8]>,
+}
+
+/// One board of an earlier run.
+#[derive(Debug)]
+pub struct Restored {
+    /// Its heartbeat, and how many bytes that had.
+    pub heartbeat: (Heartbeat, usize),
+    /// Its readings, how many bytes they had, and when they came.
+    pub resource: Option<(Resource, usize, Moment)>,
+    /// Its first report.
+    pub first_seen: Moment,
+    /// Its last report.
+    pub last_seen: Moment,
+    /// Queries that it had missed: heartbeats in a row and in all, resources in a row and in all.
+    pub missed: [(u32, u64); 2],
+}
+
+/// What the store has not seen of one board.
+#[derive(Debug, Default)]
+pub(super) struct Unsaved {
+    pub(super) counts: bool,
+    pub(super) heartbeat: Option<Arc<[u8]>>,
+    pub(super) resource: Option<SavedResource>,
+}
+
+impl Unsaved {
+    fn any(&self) -> bool {
+        self.counts || self.heartbeat.is_some() || self.resource.is_some()
+    }
+}
+
+impl Inventory {
+    pub(super) fn take_unsaved(&mut self) -> Changes {
+        let boards = self.boards.values_mut().filter(|entry| entry.unsaved.any()).map(|entry| {
+            let Unsaved { heartbeat, resource, .. } = std::mem::take(&mut entry.unsaved);
+            Record { board: entry.board.clone(), heartbeat, resource }
+        });
+        Changes { boards: boards.collect(), forgotten: std::mem::take(&mut self.forgotten) }
+    }
+
+    /// Takes back what was not saved, where there is nothing newer.
+    pub(super) fn put_back(&mut self, changes: Changes) {
+        self.forgotten.extend(changes.forgotten);
+        for record in changes.boards {
+            let Some(entry) = self.boards.get_mut(&record.board.id) else {
+                continue;
+            };
+            entry.unsaved.counts = true;
+            entry.unsaved.heartbeat = entry.unsaved.heartbeat.take().or(record.heartbeat);
+            entry.unsaved.resource = entry.unsaved.resource.take().or(record.resource);
+        }
+    }
+
+    /// Puts back a board of an earlier run. The limits do not apply: they did when it was saved.
+    pub(super) fn restore(&mut self, restored: Restored, now: Moment) -> BoardId {
+        let (heartbeat, length) = restored.heartbeat;
+        let id = BoardId::of(&heartbeat);
+        let mut entry = new_entry(id.clone(), Arc::new(heartbeat), now);
+        entry.weight.heartbeat = entry.board.heartbeat.weight(length);
+        if let Some((report, length, at)) = restored.resource {
+            entry.weight.resource = report.weight(length);
+            entry.board.resource = Some(Received { report: Arc::new(report), at });
+        }
+        self.weight += entry.weight.heartbeat + entry.weight.resource;
+        entry.board.first_seen = restored.first_seen;
+        entry.board.last_seen = restored.last_seen;
+        let answers = |(missed_in_a_row, missed_total)| Answers { last: None, missed_in_a_row, missed_total };
+        let [heartbeat, resource] = restored.missed.map(answers);
+        entry.board.answers = PerSubject { heartbeat, resource };
+        entry.presume(now, self.heartbeat_every);
+        self.insert(id.clone(), entry, restored.last_seen);
+        id
+    }
+}

@@ -1,0 +1,101 @@
+//! What others see of the inventory.
+
+use std::ops::Bound;
+
+use super::board::Board;
+use super::inventory::Inventory;
+use crate::model::{BoardId, State};
+
+/// Which boards are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// Only those of this chassis.
+    pub box_id: Option<i32>,
+}
+
+impl Filter {
+    fn admits(&self, board: &Board) -> bool {
+        self.state.is_none_or(|state| state == board.state)
+            && self.box_id.is_none_or(|box_id| box_id == board.heartbeat.position.box_id)
+    }
+}
+
+/// Some of the boards that were asked for.
+#[derive(Debug)]
+pub struct Page {
+    /// In the order of their ids.
+    pub boards: Vec<View>,
+    /// How many there are in all.
+    pub total: usize,
+    /// There are more after the last one.
+    pub more: bool,
+}
+
+/// A board as it stands.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The board.
+    pub board: Board,
+    /// With whom it is at odds.
+    pub conflicts: Conflicts,
+}
+
+/// Live boards, at most [`Conflicts::LIMIT`] of each sort, that claim what this one claims.
+#[derive(Debug, Clone, Default)]
+pub struct Conflicts {
+    /// Its slot.
+    pub slot: Vec<BoardId>,
+    /// One of its addresses.
+    pub address: Vec<BoardId>,
+}
+
+impl Conflicts {
+    const LIMIT: usize = 8;
+}
+
+impl Inventory {
+    /// Boards in the order of their ids.
+    pub(super) fn page(&self, filter: &Filter, after: Option<&str>, limit: usize) -> Page {
+        let admitted = || self.boards.values().map(|entry| &entry.board).filter(|board| filter.admits(board));
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.boards.range::<str, _>((start, Bound::Unbounded)).map(|(_, entry)| &entry.board);
+        let mut rest = rest.by_ref().filter(|board| filter.admits(board));
+        let boards = rest.by_ref().take(limit).map(|board| self.look(board)).collect();
+        Page { boards, total: admitted().count(), more: rest.next().is_some() }
+    }
+
+    /// One board.
+    pub(super) fn view(&self, id: &str) -> Option<View> {
+        self.boards.get(id).map(|entry| self.look(&entry.board))
+    }
+
+    fn look(&self, board: &Board) -> View {
+        let mut conflicts = Conflicts::default();
+        if board.state != State::Lost {
+            if let Some(slot) = board.heartbeat.position.slot() {
+                self.find_rivals(board, self.slots.holders(slot), &mut conflicts.slot);
+            }
+            for seen in &board.addresses {
+                self.find_rivals(board, self.addresses.holders(seen.address), &mut conflicts.address);
+            }
+        }
+        View { board: board.clone(), conflicts }
+    }
+
+    fn find_rivals(&self, board: &Board, holders: &[BoardId], rivals: &mut Vec<BoardId>) {
+        for id in holders.iter().filter(|id| **id != board.id && self.is_live(id)) {
+            if rivals.len() >= Conflicts::LIMIT {
+                break;
+            }
+            if !rivals.contains(id) {
+                rivals.push(id.clone());
+            }
+        }
+    }
+
+    pub(super) fn count(&self) -> [usize; State::ALL.len()] {
+        State::ALL.map(|state| self.boards.values().filter(|entry| entry.board.state == state).count())
+    }
+}

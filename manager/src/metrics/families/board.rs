@@ -1,0 +1,62 @@
+//! Who the boards are and how they stand.
+
+use super::{Family, counter, gauge};
+use crate::model::{State, Text};
+
+pub(super) static FAMILIES: &[Family] = &[
+    gauge("up", &[], "1 if the board answers, 0 if it is late or lost.", |subject, series| {
+        series.push(&[], if subject.board.state == State::Up { 1.0 } else { 0.0 });
+    }),
+    gauge(
+        "info",
+        &["address", "type", "resource_type", "os", "arch", "agent"],
+        "Always 1; the labels say what the board is.",
+        |subject, series| {
+            let heartbeat = &subject.board.heartbeat;
+            let version = heartbeat.agent.as_ref().and_then(|agent| agent.version.as_ref());
+            let labels = [
+                &heartbeat.host_ip.to_string(),
+                text(heartbeat.board_type.as_ref()),
+                text(heartbeat.resource_type.as_ref()),
+                text(heartbeat.os_type.as_ref()),
+                text(heartbeat.cpu_arch.as_ref()),
+                text(version),
+            ];
+            series.push(&labels, 1.0);
+        },
+    ),
+    gauge("last_seen_timestamp_seconds", &[], "When the board last reported.", |subject, series| {
+        series.push(&[], subject.timestamp(subject.board.last_seen));
+    }),
+    counter("missed_answers_total", &["url"], "Queries that the board did not answer.", |subject, series| {
+        let answers = subject.board.answers;
+        series.count(&["/heartbeat"], answers.heartbeat.missed_total);
+        series.count(&["/resource"], answers.resource.missed_total);
+    }),
+    gauge(
+        "conflict",
+        &["kind"],
+        "1 if another live board claims the same slot or address.",
+        |subject, series| {
+            let conflicts = &subject.view.conflicts;
+            series.count(&["slot"], u64::from(!conflicts.slot.is_empty()));
+            series.count(&["address"], u64::from(!conflicts.address.is_empty()));
+        },
+    ),
+    gauge(
+        "plugin_info",
+        &["plugin", "version", "state"],
+        "Always 1; the labels say which plugins the board has and how they are.",
+        |subject, series| {
+            let plugins = subject.board.heartbeat.agent.iter().flat_map(|agent| &agent.plugins);
+            for plugin in plugins {
+                series.push(&[plugin.name.as_str(), plugin.version.as_str(), plugin.state.as_str()], 1.0);
+            }
+        },
+    ),
+];
+
+/// An empty label is the same as none.
+fn text(text: Option<&Text>) -> &str {
+    text.map_or("", Text::as_str)
+}

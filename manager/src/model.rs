@@ -1,0 +1,12 @@
+//! What the manager knows, in its own words. No serde and no wire types: those stop at `protocol`, `store` and `api`.
+//!
+//! Unknown is `None`, never 0. Every text is a [`Text`]: bounded, and safe to print.
+
+pub mod board;
+pub mod readings;
+pub mod report;
+pub mod text;
+
+pub use board::{BoardId, Position, Slot, State, Subject};
+pub use report::{Heartbeat, Resource};
+pub use text::Text;

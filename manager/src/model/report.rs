@@ -1,0 +1,141 @@
+//! The two reports of a board.
+
+use std::net::Ipv4Addr;
+
+use uuid::Uuid;
+
+use super::readings::{Extras, Readings};
+use super::{Position, Text};
+
+/// Who the board is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heartbeat {
+    /// Where it says it is.
+    pub position: Position,
+    /// The address it was asked on.
+    pub host_ip: Ipv4Addr,
+    /// Host name.
+    pub hostname: Text,
+    /// Where the agent answers commands.
+    pub service_port: u16,
+    /// Type of the chassis.
+    pub box_type: Option<Text>,
+    /// Type of the board.
+    pub board_type: Option<Text>,
+    /// Type of the processor.
+    pub cpu_type: Option<Text>,
+    /// Operating system.
+    pub os_type: Option<Text>,
+    /// Type of the resource that the board offers.
+    pub resource_type: Option<Text>,
+    /// Machine architecture.
+    pub cpu_arch: Option<Text>,
+    /// The accelerators.
+    pub gpus: Vec<Accelerator>,
+    /// What an agent of ours adds.
+    pub agent: Option<Agent>,
+}
+
+/// One accelerator, as the heartbeat names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accelerator {
+    /// Its number.
+    pub index: i32,
+    /// Its name.
+    pub name: Option<Text>,
+}
+
+/// An agent of ours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    /// The identity that it keeps for good.
+    pub id: Uuid,
+    /// Version of the agent.
+    pub version: Option<Text>,
+    /// Kernel release.
+    pub kernel: Option<Text>,
+    /// Who made the board.
+    pub manufacturer: Option<Text>,
+    /// Model of the board.
+    pub model: Option<Text>,
+    /// Serial number of the board.
+    pub serial: Option<Text>,
+    /// What only the probe of this board type knows.
+    pub extra: Extras,
+    /// The plugins and how they are.
+    pub plugins: Vec<Plugin>,
+}
+
+/// One plugin of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugin {
+    /// Name in its manifest.
+    pub name: Text,
+    /// Version in its manifest.
+    pub version: Text,
+    /// SHA-256 of the file.
+    pub digest: Text,
+    /// Comes with the agent.
+    pub built_in: bool,
+    /// How it is, in the agent's words.
+    pub state: Text,
+    /// Why.
+    pub reason: Option<Text>,
+}
+
+/// How the board is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    /// The address it was asked on; for a plain agent the only thing that says whose report this is.
+    pub host_ip: Ipv4Addr,
+    /// The agent, if it is one of ours.
+    pub agent: Option<Uuid>,
+    /// The readings.
+    pub readings: Readings,
+    /// Cores promised to deployed instances.
+    pub cores_allocated: Option<u32>,
+    /// The deployed instances.
+    pub components: Vec<Component>,
+}
+
+impl Heartbeat {
+    /// Bytes that this takes in memory, roughly: its items, and the text of a report of `length` bytes.
+    pub fn weight(&self, length: usize) -> usize {
+        let plugins = self.agent.as_ref().map_or(0, |agent| size_of_val(agent.plugins.as_slice()));
+        size_of::<Self>() + length + size_of_val(self.gpus.as_slice()) + plugins
+    }
+}
+
+impl Resource {
+    /// Bytes that this takes in memory, roughly: its items, and the text of a report of `length` bytes.
+    pub fn weight(&self, length: usize) -> usize {
+        size_of::<Self>() + length + self.readings.weight() + size_of_val(self.components.as_slice())
+    }
+}
+
+/// One deployed instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    /// The business instance it belongs to.
+    pub instance_id: Text,
+    /// The component instance.
+    pub uuid: Text,
+    /// Its number within the business instance.
+    pub index: i32,
+    /// Name of what runs.
+    pub name: Text,
+    /// Id of what runs.
+    pub id: Text,
+    /// Its state, in v1.1's word.
+    pub state: &'static str,
+    /// Percent of a core.
+    pub cpu_load: f64,
+    /// Bytes.
+    pub memory_used: u64,
+    /// Bytes; unknown where there is no limit.
+    pub memory_limit: Option<u64>,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+}

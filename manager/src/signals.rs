@@ -1,0 +1,40 @@
+//! SIGTERM and SIGINT: the first one stops the manager in order, the second one at once.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+/// Exit status after a second signal, as a shell gives it for SIGINT.
+const CUT_SHORT: i32 = 130;
+
+/// Both signals, caught from here on.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Catches them. To be called within a runtime.
+    pub fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// Ready at the first signal. The second one ends the process.
+    pub async fn first(mut self) {
+        let signal = self.next().await;
+        info!(signal, "told to stop; a second signal stops at once");
+        tokio::spawn(async move {
+            let signal = self.next().await;
+            warn!(signal, "stopping at once");
+            std::process::exit(CUT_SHORT);
+        });
+    }
+}

@@ -1,0 +1,142 @@
+//! The inventory on disk: SQLite, in `state_dir/manager.db`.
+//!
+//! ```text
+//! fleet ──unsaved, every flush_every──▶ Saver ──Batch, one at a time──▶ writer thread ──▶ database
+//!       ◀─put_back, where that failed──
+//! ```
+//! The writer is a thread and not a task, since SQLite blocks. There is one batch under way at most: what changes
+//! meanwhile waits in the fleet, where the later change of a board takes the place of the earlier. A crash costs what came
+//! since the last flush.
+
+mod database;
+mod writer;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::fleet::Fleet;
+use crate::metrics::Meters;
+use database::Database;
+pub use database::StoreError;
+use writer::Writer;
+
+/// Why a state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NoStateDir {
+    /// It is not there and cannot be made, or not to be written.
+    #[error("cannot use state_dir {}: {source}", path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Two managers would overwrite each other's inventory.
+    #[error("another manager uses state_dir {}; stop it, or give this one a directory of its own", .0.display())]
+    InUse(PathBuf),
+}
+
+/// The state directory, taken for as long as this lives.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    /// Locked. The system gives the lock back when the process ends, however it ends.
+    _lock: File,
+}
+
+impl StateDir {
+    /// Makes the directory if need be and takes it.
+    pub fn take(path: &Path) -> Result<Self, NoStateDir> {
+        let unusable = |source| NoStateDir::Unusable { path: path.to_owned(), source };
+        std::fs::create_dir_all(path).map_err(unusable)?;
+        let options = File::options().create(true).truncate(false).write(true).open(path.join("lock"));
+        let lock = options.map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(NoStateDir::InUse(path.to_owned())),
+            Err(std::fs::TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Saves the fleet.
+pub struct Saver {
+    fleet: Fleet,
+    meters: Arc<Meters>,
+    writer: Writer,
+    flush_every: Duration,
+    failing: bool,
+}
+
+impl Saver {
+    /// Opens the store and puts its boards back into the fleet.
+    pub fn restore(
+        dir: &StateDir,
+        flush_every: Duration,
+        fleet: Fleet,
+        meters: Arc<Meters>,
+    ) -> Result<Self, StoreError> {
+        let path = dir.path().join("manager.db");
+        let (database, restored) = Database::open_or_replace(&path, fleet.clock())?;
+        let boards = restored.len();
+        restored.into_iter().for_each(|board| {
+            fleet.restore(board);
+        });
+        info!(boards, path = %path.display(), "inventory restored");
+        let writer = Writer::start(database, fleet.clock()).map_err(StoreError::Thread)?;
+        Ok(Self { fleet, meters, writer, flush_every, failing: false })
+    }
+
+    /// Saves on its cadence until it is told to stop, and then once more.
+    ///
+    /// It is told last, when no report can come in any more.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = interval(self.flush_every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => self.flush().await,
+            }
+        }
+        self.flush().await;
+        if self.failing {
+            error!("the last changes of the inventory are lost: they could not be saved");
+        }
+        self.writer.close().await;
+    }
+
+    async fn flush(&mut self) {
+        let changes = self.fleet.unsaved();
+        if changes.is_empty() {
+            return;
+        }
+        let (start, boards) = (Instant::now(), changes.boards.len());
+        let outcome = self.writer.write(changes).await;
+        self.meters.batch(boards, start.elapsed(), outcome.is_ok());
+        match outcome {
+            Ok(()) if self.failing => info!("the inventory is saved again"),
+            Ok(()) => {}
+            Err((changes, error)) => {
+                if !self.failing {
+                    warn!(%error, "the inventory cannot be saved, trying again at each flush");
+                }
+                self.failing = true;
+                return self.fleet.put_back(changes);
+            }
+        }
+        self.failing = false;
+    }
+}
