@@ -5,11 +5,11 @@
 //! ```
 
 use cardcage_sdk::files::{Contents, Files, Paths, Slot};
-use cardcage_sdk::{Error, Limits, Place, Quantity};
+use cardcage_sdk::{Error, Limits, Place, Quantity, device};
 
 use crate::attribute::{self, Attribute, THRESHOLDS, Threshold};
 use crate::channel::Channel;
-use crate::{device, place, role};
+use crate::{place, role};
 
 pub(crate) const CLASS: &str = "/sys/class/hwmon";
 
@@ -76,7 +76,7 @@ fn look(files: &impl Files, entry: &str, zones: &[String], paths: &mut Paths) ->
     }
     let driver = paths.add([&folder, "name"].join("/"));
     let groups = groups(&folder, &names, paths);
-    let device = parent.map(|parent| device::stable(&parent)).unwrap_or_default();
+    let device = parent.map(|parent| device::stable_name(&parent)).unwrap_or_default();
     Some(Chip { folder, device, driver, groups })
 }
 

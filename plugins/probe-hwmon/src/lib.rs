@@ -18,7 +18,6 @@ use crate::plan::Plan;
 mod attribute;
 mod channel;
 mod chips;
-mod device;
 mod discovery;
 mod meter;
 mod place;

@@ -1,8 +1,6 @@
 //! Which part of the board a chip speaks for, by the name of its driver.
 
-use cardcage_sdk::{Place, Quantity};
-
-use crate::device;
+use cardcage_sdk::{Place, Quantity, device};
 
 /// Drivers of the sensors inside processors. `cpu…` covers `cpu_thermal` and its kin on ARM.
 const CPU: [&str; 7] = ["coretemp", "cpu", "fam15h_power", "k10temp", "k8temp", "via_cputemp", "zenpower"];

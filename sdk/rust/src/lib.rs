@@ -85,6 +85,7 @@
 #![warn(missing_docs)]
 
 pub mod clock;
+pub mod device;
 pub mod files;
 pub mod kernel;
 pub mod log;

@@ -2,9 +2,19 @@
 //!
 //! `/sys/devices/pci0000:00/0000:00:1d.0/0000:03:00.0/nvme/nvme0` becomes `0000:03:00.0/nvme`: the address on the last
 //! PCI bus says where the device sits, and the numbers that the kernel deals out in the order of its probing go.
+//!
+//! A path comes from [`files::resolve`](crate::files::resolve), for example of `/sys/class/hwmon/hwmon0/device`.
 
 /// The stable name of the device at this path below `/sys/devices`.
-pub(crate) fn stable(path: &str) -> String {
+///
+/// ```
+/// # use cardcage_sdk::device;
+/// assert_eq!(device::stable_name("/sys/devices/platform/soc/fe804000.i2c/i2c-1/1-0040"), "platform/soc/fe804000.i2c/i2c/0040");
+/// ```
+///
+/// Two devices may come out alike, such as those on two buses of one controller; number them in the order of the
+/// kernel then.
+pub fn stable_name(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for part in path.strip_prefix("/sys/devices/").unwrap_or(path).split('/').filter(|part| !part.is_empty())
     {
@@ -20,9 +30,15 @@ pub(crate) fn stable(path: &str) -> String {
     kept.join("/")
 }
 
-/// The PCI address that a stable name begins with: the name of a GPU.
-pub(crate) fn pci_address(stable: &str) -> Option<&str> {
-    stable.split('/').next().filter(|part| is_pci_address(part))
+/// The last PCI address in a path or a stable name: [`Gpu::device`](crate::Gpu::device) of a card and what sits on it.
+///
+/// ```
+/// # use cardcage_sdk::device;
+/// let card = "/sys/devices/pci0000:00/0000:00:01.1/0000:03:00.0/drm/card0";
+/// assert_eq!(device::pci_address(card), Some("0000:03:00.0"));
+/// ```
+pub fn pci_address(path: &str) -> Option<&str> {
+    path.rsplit('/').find(|part| is_pci_address(part))
 }
 
 /// `0000:03:00.0`
@@ -79,7 +95,7 @@ mod tests {
                 "LNXSYSTM:00/LNXSYBUS:00/PNP0C0A:00/power_supply/BAT0",
             ),
         ] {
-            assert_eq!(stable(path), name);
+            assert_eq!(stable_name(path), name);
         }
     }
 
@@ -93,14 +109,14 @@ mod tests {
     proptest! {
         #[test]
         fn the_numbers_of_probing_do_not_change_the_name(a in 0..99u32, b in 0..99u32) {
-            let nvme = |n: u32| stable(&format!("/sys/devices/pci0000:00/0000:03:00.0/nvme/nvme{n}"));
-            let i2c = |n: u32| stable(&format!("/sys/devices/platform/i2c-{n}/{n}-004c"));
+            let nvme = |n: u32| stable_name(&format!("/sys/devices/pci0000:00/0000:03:00.0/nvme/nvme{n}"));
+            let i2c = |n: u32| stable_name(&format!("/sys/devices/platform/i2c-{n}/{n}-004c"));
             prop_assert_eq!((nvme(a), i2c(a)), (nvme(b), i2c(b)));
         }
 
         #[test]
         fn any_path_has_a_name_no_longer_than_itself(path in "\\PC{0,80}") {
-            prop_assert!(stable(&path).len() <= path.len());
+            prop_assert!(stable_name(&path).len() <= path.len());
         }
     }
 }
