@@ -1,7 +1,7 @@
 //! A manager asks over multicast. Every datagram is hostile until shown otherwise.
 //!
 //! ```text
-//! datagram -> socket -> link it came in on -> gate (source, size, rate, content, claim, duplicate) -> Accepted
+//! datagram -> socket -> link it came in on -> gate (source, rate, size, content, claim, duplicate) -> Accepted
 //!               ^ memberships <- choice of links <- interfaces <- changes (rtnetlink) or every 10 s
 //! ```
 //!
@@ -46,8 +46,8 @@ use socket::{Buffer, Datagram, QuerySocket};
 const RESCAN: Duration = Duration::from_secs(10);
 /// An interface that comes up sends a burst of hints; the burst is over after this.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A socket that fails is left alone for this long, so that a lasting fault does not eat a core.
-const AFTER_FAULT: Duration = Duration::from_millis(200);
+/// A socket that fails is left alone for this long, so that a lasting fault fills neither a core nor the log.
+const AFTER_FAULT: Duration = Duration::from_secs(1);
 
 /// A query that will be answered with exactly one report.
 #[derive(Debug, Clone)]

@@ -40,7 +40,7 @@ const CONNECTION_DEADLINE: Duration = Duration::from_secs(60);
 /// The longest head of a request.
 const HEAD: usize = 16 * 1024;
 /// After a failed accept: what fails, such as a lack of descriptors, lasts.
-const AFTER_FAULT: Duration = Duration::from_millis(200);
+const AFTER_FAULT: Duration = Duration::from_secs(1);
 /// What is being answered when the agent stops may take this long.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -95,6 +95,8 @@ impl Server {
                     Ok((stream, _)) => {
                         connections.spawn(serve(stream, Arc::clone(&router), stop.clone()));
                     }
+                    // The client is gone again; the next one is none the worse for it.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                     Err(error) => {
                         warn!(%error, "connections cannot be accepted");
                         time::sleep(AFTER_FAULT).await;
