@@ -1,0 +1,72 @@
+//! `cardcage-bench`: measures the released executables beside their peers, in one run, and prints ratios. Figures of
+//! different runs and machines do not compare; the ratios of one run do.
+//!
+//! | part      | what is measured                                                    | against                       |
+//! |-----------|---------------------------------------------------------------------|-------------------------------|
+//! | `sample`  | processor time of one full sample, 64 hwmon sensors in the tree     | a native program, node_exporter |
+//! | `answer`  | query datagram to complete POST body; start to first report         |                               |
+//! | `memory`  | PSS of the agent after five minutes                                 | node_exporter                 |
+//! | `reports` | validated reports a second; 3,000 agents answering one query        | a bare hyper and serde server |
+
+mod answer;
+mod bare;
+mod figures;
+mod load;
+mod memory;
+mod native;
+mod process;
+mod reports;
+mod sample;
+mod tree;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use figures::Figures;
+use process::Programs;
+
+/// Measures the executables that lie beside this one.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    peer: Option<Peer>,
+    /// Age of the agent when its memory is measured.
+    #[arg(long, default_value_t = 300)]
+    memory_after_seconds: u64,
+    /// Where the figures go as JSON.
+    #[arg(long, default_value = "target/bench.json")]
+    output: PathBuf,
+}
+
+/// Programs that Cardcage is measured against; run by the benchmark itself, each in a process of its own.
+#[derive(Subcommand)]
+enum Peer {
+    /// Takes the same readings natively, with the procfs crate and std::fs.
+    Native(native::Arguments),
+    /// Parses the same reports on a bare hyper server.
+    Bare,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    match &arguments.peer {
+        Some(Peer::Native(native)) => native::run(native),
+        Some(Peer::Bare) => bare::run(),
+        None => bench(&arguments),
+    }
+}
+
+fn bench(arguments: &Arguments) -> Result<()> {
+    let programs = Programs::find()?;
+    let mut figures = Figures::default();
+    // The five minutes of the memory figure pass while the rest is measured.
+    let aging = memory::start(&programs)?;
+    sample::measure(&programs, &mut figures)?;
+    answer::measure(&programs, &mut figures)?;
+    reports::measure(&programs, &mut figures)?;
+    aging.measure(Duration::from_secs(arguments.memory_after_seconds), &mut figures)?;
+    figures.print();
+    figures.write(&arguments.output)
+}
