@@ -1,1 +1,50 @@
-fn main() {}
+//! `cargo xtask build | demo | test | bench`: everything that a person or a CI machine does with this tree.
+//!
+//! Each of them first sees to what it needs ([`setup`]), says what it does as it goes, and ends with an error that names
+//! the remedy.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its user sits at the terminal")]
+
+mod bench;
+mod build;
+mod command;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Builds, shows, tests and measures Cardcage. Installs what it needs, where it may.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Build every executable, side by side in target/debug or target/release.
+    Build {
+        /// Optimised, as it is packaged.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Run every check and test.
+    Test,
+    /// Measure, against what others do, and print the ratios.
+    Bench {
+        /// Passed on to the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Build { release } => build::build(build::Profile::of(release)).map(drop),
+        Task::Test => test::test(),
+        Task::Bench { arguments } => bench::bench(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a machine needs, installed where that is allowed, or else named with the command that installs it.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command::{cargo, run, succeeds};
+
+/// The target that plugins are built for.
+pub const GUEST: &str = "wasm32-wasip2";
+
+/// A program that Rust does not bring, and the Debian package that has it.
+struct Tool {
+    executable: &'static str,
+    package: &'static str,
+    needed_for: &'static str,
+}
+
+/// SQLite comes as its source.
+const BUILDING: [Tool; 1] =
+    [Tool { executable: "cc", package: "build-essential", needed_for: "building SQLite" }];
+
+const TESTING: [Tool; 2] = [
+    Tool { executable: "ip", package: "iproute2", needed_for: "tests across network namespaces" },
+    Tool { executable: "promtool", package: "prometheus", needed_for: "checks of the metrics" },
+];
+
+const MEASURING: [Tool; 1] = [Tool {
+    executable: "prometheus-node-exporter",
+    package: "prometheus-node-exporter",
+    needed_for: "the comparison with it",
+}];
+
+/// Whether this is a CI machine: there nothing is skipped, what is missing fails.
+pub fn in_ci() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    set("CI") || set("CARDCAGE_CI")
+}
+
+/// Without these nothing can be built.
+pub fn for_building() -> Result<()> {
+    guest_target()?;
+    match install(&BUILDING)? {
+        missing if missing.is_empty() => Ok(()),
+        missing => bail!("{}", remedy(&missing)),
+    }
+}
+
+/// The components of the checks, and what some tests need.
+pub fn for_testing() -> Result<()> {
+    for_building()?;
+    component("rustfmt", "fmt")?;
+    component("clippy", "clippy")?;
+    optional(&TESTING)
+}
+
+/// What the benchmark compares with, and what it checks the metrics with.
+pub fn for_measuring() -> Result<()> {
+    optional(&MEASURING)?;
+    optional(&TESTING)
+}
+
+/// What is missing is skipped with a line that says so, except in CI.
+fn optional(tools: &'static [Tool]) -> Result<()> {
+    match install(tools)? {
+        missing if missing.is_empty() => {}
+        missing if in_ci() => bail!("{}", remedy(&missing)),
+        missing => {
+            for tool in &missing {
+                println!("Skipped, since {} is not installed: {}.", tool.executable, tool.needed_for);
+            }
+            println!("{}", remedy(&missing));
+        }
+    }
+    Ok(())
+}
+
+fn guest_target() -> Result<()> {
+    let libraries = Command::new("rustc").args(["--print", "target-libdir", "--target", GUEST]).output()?;
+    if Path::new(String::from_utf8_lossy(&libraries.stdout).trim()).is_dir() {
+        return Ok(());
+    }
+    println!("Installing the target {GUEST} with rustup.");
+    rustup(&["target", "add", GUEST])
+}
+
+fn component(name: &str, subcommand: &str) -> Result<()> {
+    if succeeds(&mut cargo([subcommand, "--version"])) {
+        return Ok(());
+    }
+    println!("Installing the component {name} with rustup.");
+    rustup(&["component", "add", name])
+}
+
+fn rustup(arguments: &[&str]) -> Result<()> {
+    if !succeeds(Command::new("rustup").arg("--version")) {
+        bail!("rustup is not here; install for this toolchain what `rustup {}` would", arguments.join(" "));
+    }
+    run(Command::new("rustup").args(arguments))
+}
+
+/// Installs the packages of the tools that are not here, if this user may. What is still missing comes back.
+fn install(tools: &'static [Tool]) -> Result<Vec<&'static Tool>> {
+    let missing = || tools.iter().filter(|tool| !is_installed(tool.executable)).collect::<Vec<_>>();
+    if missing().is_empty() || !nix::unistd::geteuid().is_root() || !is_installed("apt-get") {
+        return Ok(missing());
+    }
+    println!("Installing {} with apt-get.", packages(&missing()));
+    let wanted = missing().into_iter().map(|tool| tool.package);
+    run(apt_get().arg("update"))?;
+    run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(wanted))?;
+    Ok(missing())
+}
+
+fn apt_get() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.arg("--quiet=2").env("DEBIAN_FRONTEND", "noninteractive");
+    // Some packages start a daemon when they are installed; what is wanted here is an executable.
+    apt.env("SYSTEMD_OFFLINE", "1");
+    apt
+}
+
+fn remedy(missing: &[&Tool]) -> String {
+    format!("Install what is missing, on Debian: sudo apt-get install {}", packages(missing))
+}
+
+fn packages(tools: &[&Tool]) -> String {
+    tools.iter().map(|tool| tool.package).collect::<Vec<_>>().join(" ")
+}
+
+/// Looks where administrators' programs are too, which need not be on a user's path.
+fn is_installed(executable: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.into_iter().any(|folder| folder.join(executable).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_the_path_is_installed() {
+        assert!(is_installed("sh"));
+        assert!(!is_installed("no-such-program"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_command_that_installs_it() {
+        let missing: Vec<_> = TESTING.iter().collect();
+        assert!(remedy(&missing).ends_with("apt-get install iproute2 prometheus"));
+    }
+}
