@@ -135,6 +135,7 @@ impl From<FileError> for Error {
     fn from(error: FileError) -> Self {
         let code = match error {
             FileError::Absent(_) => "absent",
+            FileError::Unavailable(_) => "unavailable",
             FileError::LeadsOut(_) | FileError::NotAFile(..) => "denied",
             FileError::TooLarge(..) | FileError::TooMany(_) => "too-large",
             FileError::NotText(_) => "invalid",

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::grant::Granted;
 use crate::capability::Roots;
@@ -22,6 +23,8 @@ pub const NAMES_LIMIT: usize = 4096;
 pub enum FileError {
     #[error("{0} is not there")]
     Absent(PathBuf),
+    #[error("{0} has no value now")]
+    Unavailable(PathBuf),
     #[error("{0} leads out of what is granted")]
     LeadsOut(PathBuf),
     #[error("{0} is a {1}, which is never granted")]
@@ -38,11 +41,11 @@ pub enum FileError {
 
 impl FileError {
     fn io(path: &Path, source: io::Error) -> Self {
-        // ENODEV and ENXIO: the device behind a file of /sys is gone.
-        let gone = matches!(source.raw_os_error(), Some(code) if code == nix::libc::ENODEV || code == nix::libc::ENXIO);
-        match source.kind() {
-            io::ErrorKind::NotFound => Self::Absent(path.to_owned()),
-            _ if gone => Self::Absent(path.to_owned()),
+        match source.raw_os_error().map(Errno::from_raw_os_error) {
+            // The device behind a file of /sys is gone.
+            Some(Errno::NOENT | Errno::NODEV | Errno::NXIO | Errno::NOTDIR) => Self::Absent(path.to_owned()),
+            // How drivers say that a part is off or asleep.
+            Some(Errno::NODATA | Errno::AGAIN) => Self::Unavailable(path.to_owned()),
             _ => Self::Io { path: path.to_owned(), source },
         }
     }
@@ -147,7 +150,7 @@ fn open(here: &Path) -> io::Result<File> {
     match opened {
         Ok(file) => Ok(File::from(file)),
         // Kernels before 5.6, and sandboxes that do not know the call.
-        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => open_and_compare(here, flags),
+        Err(Errno::NOSYS | Errno::PERM) => open_and_compare(here, flags),
         Err(error) => Err(error.into()),
     }
 }
@@ -160,7 +163,7 @@ fn open_and_compare(here: &Path, flags: OFlags) -> io::Result<File> {
     let led_to = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     match led_to == here {
         true => Ok(file),
-        false => Err(rustix::io::Errno::LOOP.into()),
+        false => Err(Errno::LOOP.into()),
     }
 }
 
@@ -239,6 +242,14 @@ mod tests {
         assert!(matches!(read(&found, 4096), Err(FileError::Io { .. })));
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW;
         assert!(open_and_compare(&found.here, flags).is_err());
+    }
+
+    #[test]
+    fn what_a_driver_says_is_told_apart() {
+        let said = |errno: Errno| FileError::io(Path::new("/sys/x"), errno.into());
+        assert!(matches!(said(Errno::NODATA), FileError::Unavailable(_)));
+        assert!(matches!(said(Errno::NODEV), FileError::Absent(_)));
+        assert!(matches!(said(Errno::IO), FileError::Io { .. }));
     }
 
     #[test]
