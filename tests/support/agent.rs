@@ -1,0 +1,250 @@
+//! `cardcage-agent`, as an operator runs it: a configuration, a folder of plugins, a process.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
+
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+
+use crate::executables::executable;
+use crate::http::{Answer, get};
+use crate::patience::until;
+use crate::process::Process;
+use crate::warm;
+use crate::world::Group;
+
+/// The document's port of the agent's service. Every agent has an address of its own, so all can have it.
+const SERVICE_PORT: u16 = 23980;
+
+/// An agent before its start.
+#[derive(Debug)]
+#[must_use]
+pub struct AgentPlan {
+    folder: PathBuf,
+    address: Ipv4Addr,
+    group: Group,
+    config: String,
+    plugins: Vec<(String, Vec<u8>)>,
+    flags: Vec<String>,
+    cold: bool,
+}
+
+impl AgentPlan {
+    pub(crate) fn new(folder: PathBuf, group: Group, address: Ipv4Addr) -> Self {
+        Self {
+            folder,
+            address,
+            group,
+            config: String::new(),
+            plugins: Vec::new(),
+            flags: Vec::new(),
+            cold: false,
+        }
+    }
+
+    /// Adds to `agent.toml`, as an operator writes it; `state_dir`, `[discovery]` and `[service]` are there.
+    pub fn config(mut self, toml: &str) -> Self {
+        self.config.push_str(toml);
+        self.config.push('\n');
+        self
+    }
+
+    /// Drops a file into the plugin folder.
+    pub fn plugin(mut self, file: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.plugins.push((file.to_owned(), bytes.into()));
+        self
+    }
+
+    /// Adds a flag of `cardcage-agent run`.
+    pub fn flag(mut self, flag: impl Into<String>) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    /// Nothing is compiled yet.
+    pub fn cold(mut self) -> Self {
+        self.cold = true;
+        self
+    }
+
+    /// The agent's own folder: `agent.toml`, `state`, `plugins`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Starts it and waits until it answers.
+    #[track_caller]
+    pub fn start(self) -> Agent {
+        let prepared = self.prepare();
+        let mut process = prepared.launch();
+        process.until_log("service is open");
+        Agent { prepared, process }
+    }
+
+    /// Runs a command of `cardcage-agent` with this configuration, to its end.
+    #[track_caller]
+    pub fn output(self, command: &[&str]) -> Output {
+        self.prepare().command(command).output().unwrap()
+    }
+
+    fn prepare(self) -> Prepared {
+        let state_dir = self.folder.join("state");
+        let plugins = self.folder.join("plugins");
+        std::fs::create_dir_all(&plugins).unwrap();
+        for (file, bytes) in &self.plugins {
+            std::fs::write(plugins.join(file), bytes).unwrap();
+        }
+        if !self.cold {
+            warm::fill(&state_dir);
+        }
+        let service = SocketAddrV4::new(self.address, SERVICE_PORT);
+        let own = format!(
+            "state_dir = {state_dir:?}\n\
+             [discovery]\ngroup = \"{}\"\nport = {}\ninterfaces = [\"{}\"]\n\
+             [service]\nlisten = \"{service}\"\n\
+             [plugins]\ndir = {plugins:?}\n",
+            self.group.address, self.group.port, self.address,
+        );
+        std::fs::write(self.folder.join("agent.toml"), own + &self.config).unwrap();
+        Prepared { folder: self.folder, service, flags: self.flags }
+    }
+}
+
+/// What an agent is started from, again and again.
+#[derive(Debug)]
+struct Prepared {
+    folder: PathBuf,
+    service: SocketAddrV4,
+    flags: Vec<String>,
+}
+
+impl Prepared {
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(executable("cardcage-agent"));
+        command.args(words).arg("--config").arg(self.folder.join("agent.toml"));
+        command.env("RUST_LOG", "info").current_dir(&self.folder);
+        command
+    }
+
+    fn launch(&self) -> Process {
+        let mut command = self.command(&["run"]);
+        command.args(&self.flags);
+        let name = self.folder.file_name().unwrap().to_string_lossy().into_owned();
+        Process::start(&name, command, &self.folder.join("log"))
+    }
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    prepared: Prepared,
+    pub process: Process,
+}
+
+/// A plugin as `GET /plugins` shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Plugin {
+    pub name: String,
+    pub version: String,
+    pub digest: String,
+    pub built_in: bool,
+    pub state: String,
+    pub reason: Option<String>,
+    pub support: Option<String>,
+    pub imports: Vec<String>,
+    pub samples: u64,
+    pub failures: u64,
+    pub restarts: u64,
+    pub memory: Option<u64>,
+    pub faults: Vec<String>,
+}
+
+impl Agent {
+    pub fn service(&self) -> SocketAddrV4 {
+        self.prepared.service
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.prepared.folder
+    }
+
+    /// Asks its service.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        get(self.service(), path).unwrap()
+    }
+
+    /// Every plugin, by name.
+    #[track_caller]
+    pub fn plugins(&self) -> Vec<Plugin> {
+        serde_json::from_value(self.get("/plugins").json()).unwrap()
+    }
+
+    /// One plugin.
+    #[track_caller]
+    pub fn plugin(&self, name: &str) -> Plugin {
+        let plugins = self.plugins();
+        let found = plugins.iter().find(|plugin| plugin.name == name);
+        found.unwrap_or_else(|| panic!("no plugin {name} in {plugins:?}")).clone()
+    }
+
+    /// Waits until a plugin is in a state.
+    #[track_caller]
+    pub fn until_plugin(&self, name: &str, state: &str) -> Plugin {
+        let mut last = None;
+        until(&format!("{name} is {state}"), || {
+            let plugin = self.plugin(name);
+            if last.as_ref() != Some(&plugin.state) {
+                eprintln!("{name} is {}: {:?}", plugin.state, plugin.reason);
+                last = Some(plugin.state.clone());
+            }
+            (plugin.state == state).then_some(plugin)
+        })
+    }
+
+    /// The value of a metric's series, written as in the text format.
+    #[track_caller]
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.get("/metrics").body;
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no series {series} in\n{text}")).trim().parse().unwrap()
+    }
+
+    /// How many queries came in, by what became of them.
+    #[track_caller]
+    pub fn queries(&self, outcome: &str) -> f64 {
+        self.metric(&format!("cardcage_agent_queries_total{{outcome=\"{outcome}\"}}"))
+    }
+
+    /// Runs another command of `cardcage-agent` with this agent's configuration.
+    #[track_caller]
+    pub fn output(&self, command: &[&str]) -> Output {
+        self.prepared.command(command).output().unwrap()
+    }
+
+    /// Asks it to stop; returns how it ended.
+    #[track_caller]
+    pub fn stop(&mut self) -> ExitStatus {
+        self.process.signal(Signal::SIGTERM);
+        self.process.wait()
+    }
+
+    /// Ends it without asking.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, with the same configuration and state.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let written = self.process.log().len();
+        self.process = self.prepared.launch();
+        self.process.until_log_from(written, "service is open");
+    }
+}

@@ -1,0 +1,33 @@
+//! What an end-to-end test is written with. Everything here is real: processes, sockets, plugins, namespaces.
+//!
+//! ```text
+//! World ── agent(…).start() ─▶ Agent ◀─ GET /plugins, /metrics, kill, restart
+//!   │                            │
+//!   └───── listener() ────────▶ Listener    plays a v1.1 manager: ask(…), report()
+//! ```
+//! A test waits for states with [`until`], never for time. What it started ends with it, also when it fails, and then
+//! the logs are printed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "this crate is only used by tests: a test may panic, that is how it fails"
+)]
+
+mod agent; // cardcage-agent, as an operator runs it
+mod executables; // where the products are
+mod http; // plain requests
+mod listener; // a manager that the test plays
+mod patience; // waiting for states
+mod process; // a child and its log
+mod warm; // built-in plugins, compiled once
+mod world; // folders and addresses of one test
+
+pub use agent::{Agent, AgentPlan, Plugin};
+pub use http::{Answer, delete, get, post};
+pub use listener::{Listener, Manner, Report, sender_at};
+pub use patience::{PATIENCE, until};
+pub use process::Process;
+pub use world::{Group, World};

@@ -1,0 +1,109 @@
+//! A child and its log. It ends with its handle, however the test ends.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::patience::until;
+
+/// A failed test prints this much of each log.
+const LINES: usize = 60;
+
+/// A running product.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts it; its output is appended to the log.
+    #[track_caller]
+    pub fn start(name: &str, mut command: Command, log: &Path) -> Self {
+        let file = OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(clone(&file)).stderr(file).spawn().unwrap();
+        Self { name: name.to_owned(), child, log: log.to_owned(), ended: None }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written so far, what came before a restart included.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits for a line that holds this sentence, in what was written from a place on; returns the line.
+    #[track_caller]
+    pub fn until_log_from(&mut self, from: usize, sentence: &str) -> String {
+        let name = self.name.clone();
+        until(&format!("{name} logs {sentence:?}"), || {
+            let log = self.log();
+            let line = log.get(from..)?.lines().find(|line| line.contains(sentence)).map(str::to_owned);
+            if line.is_none() {
+                let ended = self.ended();
+                assert!(ended.is_none(), "{name} ended by itself: {ended:?}\n{log}");
+            }
+            line
+        })
+    }
+
+    /// Waits for a line that holds this sentence; returns the line.
+    #[track_caller]
+    pub fn until_log(&mut self, sentence: &str) -> String {
+        self.until_log_from(0, sentence)
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().unwrap();
+        }
+        self.ended
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        until(&format!("{} ends", self.name.clone()), || self.ended())
+    }
+
+    /// Ends it without asking, as a loss of power does.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        if self.ended().is_none() {
+            self.signal(Signal::SIGKILL);
+            self.wait();
+        }
+    }
+}
+
+fn clone(file: &File) -> File {
+    file.try_clone().unwrap()
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            let _ended = self.child.kill();
+            let _reaped = self.child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let skipped = log.lines().count().saturating_sub(LINES);
+            let last: Vec<_> = log.lines().skip(skipped).collect();
+            eprintln!("--- the log of {}\n{}\n---", self.name, last.join("\n"));
+        }
+    }
+}
