@@ -11,7 +11,10 @@ use cardcage_agent::command::{self, PidFile, PluginCommand};
 use cardcage_agent::config::Config;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The agent of one board: answers a manager's queries with readings that sandboxed plugins take.
 #[derive(Parser)]
@@ -94,19 +97,23 @@ fn start(run: Run, config: Config) -> Result<()> {
     })
 }
 
-/// `RUST_LOG` chooses what is logged; colours only on a terminal.
+/// `RUST_LOG` chooses what is logged, such as `debug` or `warn,cardcage_agent::discovery=debug`; colours only on a
+/// terminal.
 fn log_to(file: Option<PathBuf>) -> Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let chosen = std::env::var("RUST_LOG").ok().and_then(|chosen| chosen.parse::<Targets>().ok());
+    let log = tracing_subscriber::registry()
+        .with(chosen.unwrap_or_else(|| Targets::new().with_default(Level::INFO)));
+    let lines = tracing_subscriber::fmt::layer().with_target(false);
     match file {
         Some(path) => {
             let file = OpenOptions::new().create(true).append(true).open(&path);
             let file = file.with_context(|| format!("the log {} cannot be opened", path.display()))?;
-            log.with_ansi(false).with_writer(Mutex::new(file)).init();
+            log.with(lines.with_ansi(false).with_writer(Mutex::new(file))).init();
         }
         None => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            log.with_ansi(colours).with_writer(std::io::stderr).init();
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let colours = !plain && std::io::IsTerminal::is_terminal(&std::io::stderr());
+            log.with(lines.with_ansi(colours).with_writer(std::io::stderr)).init();
         }
     }
     Ok(())

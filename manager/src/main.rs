@@ -9,7 +9,10 @@ use cardcage_manager::app::App;
 use cardcage_manager::config::Config;
 use cardcage_manager::signals::Signals;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Status for a wrong command line or configuration; clap uses it too.
 const USAGE: u8 = 2;
@@ -93,10 +96,12 @@ fn openapi() -> Result<()> {
 }
 
 fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let chosen = std::env::var("RUST_LOG").ok().and_then(|chosen| chosen.parse::<Targets>().ok());
+    let chosen = chosen.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
     let colours =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
+    tracing_subscriber::registry().with(chosen).with(lines).init();
 }
 
 fn fail(status: u8, message: &str) -> ExitCode {

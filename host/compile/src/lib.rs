@@ -24,7 +24,10 @@ pub fn engine_config() -> Config {
         .concurrency_support(false)
         .epoch_interruption(true)
         .relaxed_simd_deterministic(true)
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
+        // A guest's own words about its end come over its standard error; frames without names would add nothing, and
+        // their tables are memory.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false)
         // Nothing profiles the agent through its unwinder, and registering with it is slow on musl.
         .native_unwind_info(false);
     #[cfg(feature = "compiler")]

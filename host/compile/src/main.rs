@@ -24,10 +24,7 @@ const OUTPUT_BYTES: u64 = 8 * PLUGIN_LIMIT;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(output), None) = (arguments.next(), arguments.next()) else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "usage: cardcage-compile OUTPUT < PLUGIN.wasm"
-        );
+        let _ = writeln!(std::io::stderr(), "usage: cardcage-compile OUTPUT < PLUGIN.wasm");
         return ExitCode::from(2);
     };
     match limit().and_then(|()| compile(&PathBuf::from(output))) {
@@ -46,10 +43,7 @@ fn limit() -> Result<()> {
         (Resource::Fsize, OUTPUT_BYTES),
         (Resource::Core, 0),
     ] {
-        let limit = Rlimit {
-            current: Some(most),
-            maximum: Some(most),
-        };
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, limit)
             .with_context(|| format!("the limit {resource:?} cannot be set to {most}"))?;
     }
@@ -60,23 +54,15 @@ fn limit() -> Result<()> {
 
 fn compile(output: &Path) -> Result<()> {
     let mut plugin = Vec::new();
-    std::io::stdin()
-        .take(PLUGIN_LIMIT + 1)
-        .read_to_end(&mut plugin)
-        .context("the plugin cannot be read")?;
-    ensure!(
-        plugin.len() as u64 <= PLUGIN_LIMIT,
-        "the plugin has more than {PLUGIN_LIMIT} bytes"
-    );
+    std::io::stdin().take(PLUGIN_LIMIT + 1).read_to_end(&mut plugin).context("the plugin cannot be read")?;
+    ensure!(plugin.len() as u64 <= PLUGIN_LIMIT, "the plugin has more than {PLUGIN_LIMIT} bytes");
     if Engine::detect_precompiled(&plugin).is_some() {
         bail!("this is compiled code, which is native code of unknown origin; give the .wasm");
     }
     let engine = Engine::new(&engine_config())
         .map_err(anyhow::Error::from)
         .context("the compiler cannot be set up")?;
-    let code = engine
-        .precompile_component(&plugin)
-        .map_err(anyhow::Error::from);
+    let code = engine.precompile_component(&plugin).map_err(anyhow::Error::from);
     let code = code.context("the plugin does not compile")?;
     let mut file = OpenOptions::new()
         .write(true)
@@ -84,7 +70,5 @@ fn compile(output: &Path) -> Result<()> {
         .mode(0o400)
         .open(output)
         .with_context(|| format!("{} cannot be made", output.display()))?;
-    file.write_all(&code)
-        .and_then(|()| file.sync_all())
-        .context("the compiled code cannot be written")
+    file.write_all(&code).and_then(|()| file.sync_all()).context("the compiled code cannot be written")
 }
