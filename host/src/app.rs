@@ -27,7 +27,7 @@ use crate::protocol::report::Agent;
 use crate::report::Reporter;
 use crate::sample::{Board, Roster};
 use crate::serve::Server;
-use crate::store::agent_id;
+use crate::store::{StateDir, agent_id};
 use crate::telemetry::Telemetry;
 
 /// Accepted queries that wait to be answered.
@@ -47,12 +47,15 @@ pub struct App {
     board: Board,
     roster: Roster,
     kit: Kit,
+    /// Taken until everything has ended.
+    state_dir: StateDir,
 }
 
 impl App {
     /// Sets up everything that can fail, so that an agent that runs does not end for a reason of its configuration.
     /// Must be called within the runtime that [`App::run`] runs on.
     pub fn build(config: Config) -> Result<Self> {
+        let state_dir = StateDir::take(&config.state_dir)?;
         let id = agent_id(&config.state_dir)?;
         info!(agent_id = %id, version = env!("CARGO_PKG_VERSION"), "agent starts");
         let kit = Kit::new(&config)?;
@@ -62,12 +65,13 @@ impl App {
         let (roster, board) = Board::new();
         let agent = Agent { id, board: config.board.clone(), service_port: server.address().port() };
         let reporter = Reporter::new(agent, board.clone(), telemetry.clone());
-        Ok(Self { config, discovery, server, reporter, telemetry, board, roster, kit })
+        Ok(Self { config, discovery, server, reporter, telemetry, board, roster, kit, state_dir })
     }
 
     /// Runs until told to stop, then drains within [`GRACE`].
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { config, discovery, server, reporter, telemetry, board, roster, kit } = self;
+        let Self { config, discovery, server, reporter, telemetry, board, roster, kit, state_dir: _taken } =
+            self;
         let plugins = spawn_plugins(config, kit, roster, stop.clone())?;
         let (queries, asked) = mpsc::channel(QUERIES);
         let tasks = TaskTracker::new();

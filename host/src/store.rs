@@ -8,11 +8,15 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 /// The file in the state directory.
 const FILE: &str = "agent_id";
+/// Its lock.
+const LOCK: &str = "lock";
 
 /// The agent's own identity, for good: what a manager knows the board by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +54,29 @@ pub struct StoreError {
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError { action, path, source }
+}
+
+/// The state directory, taken: two agents in one would report under one identity.
+#[derive(Debug)]
+pub struct StateDir(#[expect(dead_code, reason = "held for the lock on it")] Flock<File>);
+
+/// Another agent has it.
+#[derive(Debug, thiserror::Error)]
+#[error("the state directory {0} is taken by an agent that runs; give each its own state_dir")]
+pub struct Taken(PathBuf);
+
+impl StateDir {
+    /// Takes it until this is dropped or the process ends, however it ends.
+    pub fn take(state_dir: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(state_dir).map_err(failed("create", state_dir))?;
+        let path = state_dir.join(LOCK);
+        let file = File::create(&path).map_err(failed("create", &path))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Self(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => Err(Taken(state_dir.to_owned()).into()),
+            Err((_, error)) => Err(failed("lock", &path)(error.into()).into()),
+        }
+    }
 }
 
 /// The identity in the state directory; at the first start, a new one.
@@ -116,6 +143,16 @@ fn write_synced(path: &Path, id: AgentId) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_directory_is_taken_by_one_agent_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = StateDir::take(dir.path()).unwrap();
+        let refusal = StateDir::take(dir.path()).unwrap_err().to_string();
+        assert!(refusal.contains("taken by an agent that runs"), "{refusal}");
+        drop(first);
+        StateDir::take(dir.path()).unwrap();
+    }
 
     #[test]
     fn the_identity_is_made_once_and_stays() {

@@ -94,6 +94,19 @@ impl Cache {
         self.look_up(engine, package).ok_or_else(|| CacheError::Load("the engine's settings differ".into()))
     }
 
+    /// Removes what belongs to plugins that are not there any more, and what a killed agent left unfinished.
+    pub fn prune<'a>(&self, packages: impl Iterator<Item = &'a Package>) {
+        let kept: Vec<String> = packages.map(|package| package.digest.to_string()).collect();
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
+        for entry in entries {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !kept.iter().any(|digest| name.starts_with(digest)) {
+                info!(entry = name, "compiled plugin is not needed any more");
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
     fn prefix(package: &Package) -> String {
         format!("{}-{ENGINE}-", package.digest)
     }

@@ -14,7 +14,8 @@ use crate::model::PluginName;
 /// Most files that are looked at.
 const FILES_LIMIT: usize = 256;
 
-/// All plugins in the order in which they start: cpu and memory first, since reports are poorest without them.
+/// All plugins in the order in which they start: cpu and memory first, since reports are poorest without them, then the
+/// other built-in ones, so that none waits for a file that takes long to compile.
 pub fn find(built_in: &[&'static [u8]], folder: &Path) -> Vec<Result<Package, Refused>> {
     let built_in = built_in.iter().map(|bytes| open(Source::BuiltIn(bytes), "built-in"));
     let files = files(folder).into_iter().map(|path| {
@@ -23,8 +24,9 @@ pub fn find(built_in: &[&'static [u8]], folder: &Path) -> Vec<Result<Package, Re
     });
     let mut all = settle(built_in.chain(files).collect());
     all.sort_by_key(|plugin| {
+        let from_file = !plugin.as_ref().is_ok_and(Package::built_in);
         let name = name(plugin).clone();
-        (!["cpu", "memory"].contains(&name.as_str()), name)
+        (!["cpu", "memory"].contains(&name.as_str()), from_file, name)
     });
     all
 }

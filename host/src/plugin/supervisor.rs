@@ -126,6 +126,7 @@ impl Supervisor {
     /// Runs them until told to stop.
     pub async fn run(self, found: Vec<Result<Package, Refused>>, roster: Roster, stop: CancellationToken) {
         self.warn_of_strays(&found);
+        self.kit.cache.prune(found.iter().filter_map(|plugin| plugin.as_ref().ok()));
         let tasks = TaskTracker::new();
         let mut reports = Vec::with_capacity(found.len());
         for plugin in found {
