@@ -52,15 +52,15 @@ impl From<&str> for Text {
 pub fn printable(text: &str) -> Cow<'_, str> {
     // Nearly every text is plain ASCII; a look at its bytes is enough then.
     let plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if plain || !text.contains(obeyed) {
+    if plain || !text.contains(is_obeyed) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.replace(obeyed, "\u{FFFD}"))
+    Cow::Owned(text.replace(is_obeyed, "\u{FFFD}"))
 }
 
 /// What a terminal obeys instead of showing it: controls, line separators, and the marks of bidirectional writing, with
 /// which a text can look like another.
-fn obeyed(character: char) -> bool {
+pub fn is_obeyed(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061C}' | '\u{200E}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }
@@ -94,7 +94,7 @@ mod tests {
         fn a_text_is_short_and_printable(raw in any::<String>()) {
             let text = Text::new(raw.repeat(20));
             prop_assert!(text.as_str().len() <= Text::LIMIT);
-            prop_assert!(!text.as_str().contains(obeyed));
+            prop_assert!(!text.as_str().contains(is_obeyed));
         }
     }
 }

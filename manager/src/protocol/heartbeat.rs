@@ -3,7 +3,7 @@
 use cardcage_wire::{board as wire, extension};
 
 use super::extended::extras;
-use super::{BadReport, agent_id, machine};
+use super::report::{BadReport, agent_id, machine};
 use crate::model::report::{Accelerator, Agent, Plugin};
 use crate::model::{Heartbeat, Position, Text};
 
@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
     use crate::model::BoardId;
-    use crate::protocol::tests::{any_json, envelope, mutated};
+    use crate::protocol::testing::{any_json, envelope, mutated};
 
     fn document() -> serde_json::Value {
         json!({

@@ -4,10 +4,14 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
 
 use cardcage_wire::board::{Envelope, Query, ReportUrl};
+pub use cardcage_wire::board::{GROUP, GROUP_PORT};
 use cardcage_wire::extension;
 use uuid::Uuid;
 
 use crate::model::Subject;
+
+/// Longest spread that a query may ask for, in milliseconds.
+pub const SPREAD_LIMIT_MS: u32 = Query::SPREAD_LIMIT_MS;
 
 /// The datagram that asks for a report to `manager_ip:manager_port`.
 ///

@@ -2,7 +2,8 @@
 
 use cardcage_wire::board as wire;
 
-use super::{BadReport, agent_id, extended, machine, plain};
+use super::report::{BadReport, agent_id, machine};
+use super::{extended, plain};
 use crate::model::report::Component;
 use crate::model::{Resource, Text};
 
@@ -69,7 +70,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::protocol::tests::{any_json, envelope, mutated};
+    use crate::protocol::testing::{any_json, envelope, mutated};
 
     fn document() -> serde_json::Value {
         json!({

@@ -1,1 +1,101 @@
-fn main() {}
+//! `cardcage`: the operator's command line. It asks the manager's API and shows the answer as a table, or as JSON.
+//!
+//! ```text
+//! args ─▶ client ──HTTP──▶ manager
+//!           └▶ select (which board is meant) ─▶ table | detail | json ─▶ screen
+//! ```
+//! Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such board.
+
+mod args;
+mod client;
+mod detail;
+mod failure;
+mod screen;
+mod select;
+mod table;
+mod units;
+mod watch;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use cardcage_manager::api::types::Plugins;
+use clap::Parser;
+use serde_json::{Value, json};
+
+use args::{Args, Command};
+use client::Client;
+use failure::Failure;
+use screen::Screen;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args, &Screen::of_stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough, as `head` does.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "cardcage: {}", screen::clean(&failure.to_string()));
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
+    let client = Client::new(&args.manager)?;
+    match &args.command {
+        Command::Boards { filter, watch: Some(every) } => {
+            watch::run(*every, screen, || boards(args, &client, filter, screen))
+        }
+        Command::Boards { filter, watch: None } => screen.print(&boards(args, &client, filter, screen)?),
+        Command::Board { id } => screen.print(&board(args, &client, id, screen)?),
+        Command::Plugins => screen.print(&plugins(args, &client, screen)?),
+        Command::Forget { id } => {
+            let id = select::board(&client, id)?;
+            client.forget(&id, &args.token()?)?;
+            screen.print(&if args.json {
+                screen::json(&json!({ "forgotten": id }))
+            } else {
+                format!("forgot {}\n", screen::clean(&id))
+            })
+        }
+    }
+}
+
+fn boards(
+    args: &Args,
+    client: &Client,
+    filter: &args::BoardFilter,
+    screen: &Screen,
+) -> Result<String, Failure> {
+    let boards = client.boards(filter)?;
+    if args.json {
+        let total = boards.len();
+        return Ok(screen::json(&json!({ "boards": boards, "total": total })));
+    }
+    let boards = boards.iter().map(client::typed).collect::<Result<Vec<_>, _>>()?;
+    Ok(table::boards(boards, screen))
+}
+
+fn plugins(args: &Args, client: &Client, screen: &Screen) -> Result<String, Failure> {
+    let plugins = client.plugins()?;
+    if args.json {
+        return Ok(screen::json(&plugins));
+    }
+    Ok(table::plugins(&client::typed::<Plugins>(&plugins)?, screen))
+}
+
+/// The board and, in JSON as its field `resource`, its readings.
+fn board(args: &Args, client: &Client, id: &str, screen: &Screen) -> Result<String, Failure> {
+    let id = select::board(client, id)?;
+    let mut board = client.board(&id)?;
+    let resource = client.resource(&id)?;
+    if args.json {
+        if let (Value::Object(fields), Some(resource)) = (&mut board, resource) {
+            fields.insert("resource".to_owned(), resource);
+        }
+        return Ok(screen::json(&board));
+    }
+    let resource = resource.as_ref().map(client::typed).transpose()?;
+    Ok(detail::board(&client::typed(&board)?, resource.as_ref(), screen))
+}

@@ -1,0 +1,145 @@
+//! The manager's API. Every call has a deadline, every answer a limit; redirects and proxies are not followed, since the
+//! token must reach nobody else.
+
+use std::time::Duration;
+
+use cardcage_manager::api::types::Problem;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::http::{Response, Uri};
+use ureq::{Agent, Body};
+
+use crate::args::BoardFilter;
+use crate::failure::Failure;
+
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+const CALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Longest answer that is read. A page of boards has some megabytes.
+const ANSWER_LIMIT: u64 = 64 << 20;
+
+/// Boards that are asked for at once.
+const PAGE: usize = 1000;
+
+/// Pages that are asked for. A manager keeps fewer boards.
+const PAGES: usize = 100;
+
+pub(crate) struct Client {
+    agent: Agent,
+    /// Without a slash at its end.
+    base: String,
+}
+
+impl Client {
+    /// A client of the manager at this URL.
+    pub(crate) fn new(url: &str) -> Result<Self, Failure> {
+        let base = url.trim_end_matches('/').to_owned();
+        let parsed = base.parse::<Uri>().ok();
+        let good = parsed.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+        if !good {
+            return Err(Failure::Url { url: url.to_owned() });
+        }
+        let agent = Agent::config_builder()
+            .timeout_connect(Some(CONNECT_DEADLINE))
+            .timeout_global(Some(CALL_DEADLINE))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .build()
+            .new_agent();
+        Ok(Self { agent, base })
+    }
+
+    /// The boards that fit, from every page.
+    pub(crate) fn boards(&self, filter: &BoardFilter) -> Result<Vec<Value>, Failure> {
+        let mut boards = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES {
+            let mut path = format!("/fleet/v1/boards?limit={PAGE}");
+            filter.state.inspect(|state| path += &format!("&state={}", state.name()));
+            filter.box_id.inspect(|box_id| path += &format!("&box={box_id}"));
+            after.inspect(|after| path += &format!("&after={after}"));
+            let mut page = self.get(&path)?;
+            if let Some(Value::Array(more)) = page.get_mut("boards").map(Value::take) {
+                boards.extend(more);
+            }
+            after = page.get("next").and_then(Value::as_str).filter(|id| is_id(id)).map(str::to_owned);
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(boards)
+    }
+
+    /// One board.
+    pub(crate) fn board(&self, id: &str) -> Result<Value, Failure> {
+        self.get(&format!("/fleet/v1/boards/{id}"))
+    }
+
+    /// Its readings, if it has reported any.
+    pub(crate) fn resource(&self, id: &str) -> Result<Option<Value>, Failure> {
+        match self.get(&format!("/fleet/v1/boards/{id}/resource")) {
+            Err(Failure::Problem(problem)) if problem.status == 404 => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    /// The plugins of the fleet.
+    pub(crate) fn plugins(&self) -> Result<Value, Failure> {
+        self.get("/fleet/v1/plugins")
+    }
+
+    /// Forgets a board.
+    pub(crate) fn forget(&self, id: &str, token: &str) -> Result<(), Failure> {
+        let request = self.agent.delete(format!("{}/fleet/v1/boards/{id}", self.base));
+        let response = request.header("Authorization", format!("Bearer {token}")).call();
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() { Ok(()) } else { Err(self.problem(response)) }
+    }
+
+    fn get(&self, path: &str) -> Result<Value, Failure> {
+        let response = self.agent.get(format!("{}{path}", self.base)).call();
+        let mut response = response.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return Err(self.problem(response));
+        }
+        let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_json();
+        answer.map_err(|error| match error {
+            ureq::Error::Json(error) => self.not_a_manager(&error.to_string()),
+            error => self.unreachable(&error),
+        })
+    }
+
+    fn problem(&self, mut response: Response<Body>) -> Failure {
+        let status = response.status();
+        match response.body_mut().with_config().limit(ANSWER_LIMIT).read_json::<Problem>() {
+            Ok(problem) => Failure::Problem(problem),
+            Err(_) => self.not_a_manager(&format!("it answers {status}")),
+        }
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        let reason = match error {
+            ureq::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        Failure::Unreachable { url: self.base.clone(), reason }
+    }
+
+    fn not_a_manager(&self, reason: &str) -> Failure {
+        Failure::NotAManager { url: self.base.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// Whether it can stand in a path as it is, as the manager's ids do.
+pub(crate) fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+}
+
+/// An answer with its types.
+pub(crate) fn typed<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
+    T::deserialize(answer).map_err(|error| {
+        let reason = format!("its answer is of another version ({error})");
+        Failure::NotAManager { url: "the manager".to_owned(), reason }
+    })
+}

@@ -1,0 +1,40 @@
+//! Why a command did not do what it was told, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use cardcage_manager::api::types::Problem;
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{url} is not the URL of a manager; write it as http://HOST:3926 (https is not spoken)")]
+    Url { url: String },
+    #[error(
+        "the manager at {url} cannot be reached: {reason}; is it running, and is --manager (or CARDCAGE_MANAGER) right?"
+    )]
+    Unreachable { url: String, reason: String },
+    #[error("what answers at {url} is no manager: {reason}; is --manager (or CARDCAGE_MANAGER) right?")]
+    NotAManager { url: String, reason: String },
+    #[error("{}: {}; {}", .0.title, .0.detail, .0.remedy)]
+    Problem(Problem),
+    #[error("no board is called {0}; `cardcage boards` lists them")]
+    NoSuchBoard(String),
+    #[error("{name} can be any of {candidates}; write more of the id")]
+    Ambiguous { name: String, candidates: String },
+    #[error("cannot read the token {}: {source}; give the right file with --token-file", path.display())]
+    Token { path: PathBuf, source: io::Error },
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// The exit status.
+    pub(crate) const fn status(&self) -> u8 {
+        match self {
+            Self::Url { .. } | Self::Ambiguous { .. } => 2,
+            Self::NoSuchBoard(_) => 3,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Where the output goes: a terminal, or a file or program.
+//!
+//! What the manager sends is shown, never obeyed: nothing in it reaches the terminal that could move the cursor, change
+//! colours or turn the writing around.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use cardcage_manager::model::text::{is_obeyed, printable};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// What the output can do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Screen {
+    pub(crate) terminal: bool,
+    pub(crate) colours: bool,
+    /// Columns, if there is a limit.
+    pub(crate) width: Option<u16>,
+}
+
+impl Screen {
+    /// The standard output. `NO_COLOR` is respected.
+    pub(crate) fn of_stdout() -> Self {
+        let terminal = io::stdout().is_terminal();
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { terminal, colours: terminal && !unwanted, width: Table::new().width() }
+    }
+
+    /// Writes it all.
+    #[expect(clippy::unused_self, reason = "output goes to where the screen is")]
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        Ok(stdout.flush()?)
+    }
+
+    /// An empty table with these headings.
+    pub(crate) fn table(&self, headings: &[&str]) -> Table {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        // Colours and width are decided here alone.
+        table.force_no_tty();
+        if self.colours {
+            table.enforce_styling();
+        }
+        if let Some(width) = self.width {
+            table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        let heading = |text: &&str| Cell::new(text).add_attribute(Attribute::Bold);
+        if !headings.is_empty() {
+            table.set_header(headings.iter().map(heading));
+        }
+        table
+    }
+}
+
+/// A table as text, each line without the padding at its ends.
+pub(crate) fn text(table: &Table) -> String {
+    table.lines().fold(String::new(), |mut text, line| {
+        let line = line.strip_prefix(' ').unwrap_or(&line);
+        text.push_str(line.trim_end());
+        text.push('\n');
+        text
+    })
+}
+
+/// A cell. Unknown is a dash.
+pub(crate) fn cell(text: Option<impl AsRef<str>>) -> Cell {
+    Cell::new(text.as_ref().map_or(Cow::Borrowed("-"), |text| clean(text.as_ref())))
+}
+
+/// A cell with a quantity.
+pub(crate) fn number(text: Option<String>) -> Cell {
+    cell(text).set_alignment(CellAlignment::Right)
+}
+
+/// A cell in a colour.
+pub(crate) fn coloured(text: &str, colour: Option<Color>) -> Cell {
+    let cell = cell(Some(text));
+    match colour {
+        Some(colour) => cell.fg(colour),
+        None => cell,
+    }
+}
+
+/// Text that the terminal shows and does not obey.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    printable(text)
+}
+
+/// JSON for people and programs. What a terminal would obey is escaped; to a parser it is the same.
+pub(crate) fn json(value: &Value) -> String {
+    let plain = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut text = String::with_capacity(plain.len() + 1);
+    for character in plain.chars() {
+        if character != '\n' && is_obeyed(character) {
+            // Writing to a String cannot fail; none of these characters needs two units.
+            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        } else {
+            text.push(character);
+        }
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json as value;
+
+    use super::*;
+
+    #[test]
+    fn hostile_text_is_harmless_in_json_and_means_the_same() {
+        let hostile = value!({"hostname": "a\u{9b}2J\u{202e}b\u{7f}\u{1b}[31m"});
+        let text = json(&hostile);
+        assert!(!text.trim_end().chars().any(|c| c != '\n' && is_obeyed(c)), "{text:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), hostile);
+    }
+
+    #[test]
+    fn hostile_text_is_harmless_in_a_table() {
+        let screen = Screen::default();
+        let mut table = screen.table(&["A"]);
+        table.add_row([cell(Some("x\u{1b}[2J\ny"))]);
+        assert_eq!(text(&table), "A\nx\u{FFFD}[2J\u{FFFD}y\n");
+    }
+}
