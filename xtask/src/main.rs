@@ -7,6 +7,7 @@
 mod bench;
 mod build;
 mod command;
+mod demo;
 mod setup;
 mod test;
 
@@ -24,6 +25,12 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Show a fleet of three boards on this machine, with its real readings, until Ctrl-C.
+    Demo {
+        /// Print the table when every board has reported, and end.
+        #[arg(long)]
+        once: bool,
+    },
     /// Run every check and test.
     Test,
     /// Measure, against what others do, and print the ratios.
@@ -37,6 +44,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Build { release } => build::build(build::Profile::of(release)).map(drop),
+        Task::Demo { once } => demo::demo(once),
         Task::Test => test::test(),
         Task::Bench { arguments } => bench::bench(&arguments),
     };
