@@ -21,10 +21,7 @@ impl Probe for CpuProbe {
 
     fn sample(&mut self) -> Result<Sample, Error> {
         let mut faults = Vec::new();
-        let mut cpu = Cpu {
-            model: self.model(&mut faults),
-            ..Cpu::default()
-        };
+        let mut cpu = Cpu { model: self.model(&mut faults), ..Cpu::default() };
         match kernel::times() {
             Ok(times) => {
                 cpu.usage = self.usage.update(&times);
@@ -40,11 +37,7 @@ impl Probe for CpuProbe {
             }
             Err(error) => faults.push(error),
         }
-        Ok(Sample {
-            cpu: Some(cpu),
-            faults,
-            ..Sample::default()
-        })
+        Ok(Sample { cpu: Some(cpu), faults, ..Sample::default() })
     }
 }
 

@@ -25,11 +25,7 @@ impl UsageMeter {
             return self.usage;
         }
         let forwards = idle_for >= 0.0 && busy_for >= 0.0;
-        self.usage = if forwards {
-            units::percent(busy_for, idle_for + busy_for)
-        } else {
-            None
-        };
+        self.usage = if forwards { units::percent(busy_for, idle_for + busy_for) } else { None };
         (self.idle, self.busy) = (idle, busy);
         self.usage
     }
@@ -41,12 +37,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn times(user: f64, idle: f64) -> CpuTimes {
-        CpuTimes {
-            user,
-            idle,
-            cores: 1,
-            ..CpuTimes::default()
-        }
+        CpuTimes { user, idle, cores: 1, ..CpuTimes::default() }
     }
 
     #[test]
@@ -72,10 +63,7 @@ mod tests {
             steal: 6.0,
             ..times(1.0, 20.0)
         };
-        let times = CpuTimes {
-            iowait: 59.0,
-            ..all
-        };
+        let times = CpuTimes { iowait: 59.0, ..all };
         assert_eq!(UsageMeter::default().update(&times), Some(21.0));
     }
 

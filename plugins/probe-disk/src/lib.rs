@@ -21,10 +21,7 @@ impl Probe for DiskProbe {
     fn sample(&mut self) -> Result<Sample, Error> {
         let mut mounts = selection::disks(kernel::mounts()?);
         mounts.truncate(MOST_DISKS);
-        let points: Vec<String> = mounts
-            .iter()
-            .map(|mount| mount.mount_point.clone())
-            .collect();
+        let points: Vec<String> = mounts.iter().map(|mount| mount.mount_point.clone()).collect();
         Ok(sample(mounts, kernel::spaces(&points)))
     }
 }
@@ -45,11 +42,7 @@ fn sample(mounts: Vec<Mount>, spaces: Vec<Result<Space, Error>>) -> Sample {
         }
     }
     faults.truncate(MOST_FAULTS);
-    Sample {
-        disks,
-        faults,
-        ..Sample::default()
-    }
+    Sample { disks, faults, ..Sample::default() }
 }
 
 fn disk(mount: Mount, space: Option<Space>) -> Disk {
@@ -73,68 +66,36 @@ mod tests {
     use cardcage_sdk::code;
 
     fn mount(mount_point: &str) -> Mount {
-        Mount {
-            mount_point: mount_point.into(),
-            source: "/dev/sda1".into(),
-            ..Mount::default()
-        }
+        Mount { mount_point: mount_point.into(), source: "/dev/sda1".into(), ..Mount::default() }
     }
 
     #[test]
     fn space_reserved_for_root_is_neither_used_nor_free() {
-        let space = Space {
-            total: 100,
-            unused: 40,
-            available: 35,
-        };
+        let space = Space { total: 100, unused: 40, available: 35 };
         let sample = sample(vec![mount("/")], vec![Ok(space)]);
         let disk = &sample.disks[0];
-        assert_eq!(
-            (disk.total, disk.used, disk.free),
-            (Some(100), Some(60), Some(35))
-        );
+        assert_eq!((disk.total, disk.used, disk.free), (Some(100), Some(60), Some(35)));
         assert_eq!(disk.device.as_deref(), Some("/dev/sda1"));
     }
 
     #[test]
     fn a_disk_that_does_not_answer_is_listed_without_numbers_and_is_a_fault() {
-        let space = Space {
-            total: 100,
-            unused: 40,
-            available: 35,
-        };
+        let space = Space { total: 100, unused: 40, available: 35 };
         let dead = Error::new(code::BLOCKED, "/nfs did not answer");
-        let sample = sample(
-            vec![mount("/nfs"), mount("/")],
-            vec![Err(dead.clone()), Ok(space)],
-        );
-        assert_eq!(
-            (
-                sample.disks[0].total,
-                sample.disks[0].used,
-                sample.disks[0].free
-            ),
-            (None, None, None)
-        );
+        let sample = sample(vec![mount("/nfs"), mount("/")], vec![Err(dead.clone()), Ok(space)]);
+        assert_eq!((sample.disks[0].total, sample.disks[0].used, sample.disks[0].free), (None, None, None));
         assert_eq!(sample.disks[1].total, Some(100));
         assert_eq!(sample.faults, [dead]);
     }
 
     #[test]
     fn a_file_system_without_any_space_is_not_a_disk() {
-        assert_eq!(
-            sample(vec![mount("/view")], vec![Ok(Space::default())]).disks,
-            []
-        );
+        assert_eq!(sample(vec![mount("/view")], vec![Ok(Space::default())]).disks, []);
     }
 
     #[test]
     fn space_that_cannot_be_is_unknown() {
-        let odd = Space {
-            total: 100,
-            unused: 101,
-            available: 0,
-        };
+        let odd = Space { total: 100, unused: 101, available: 0 };
         assert_eq!(disk(mount("/"), Some(odd)).used, None);
     }
 }

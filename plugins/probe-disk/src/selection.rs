@@ -13,8 +13,8 @@ use cardcage_sdk::kernel::Mount;
 /// Not here on purpose: `tmpfs`, `ramfs` and `devtmpfs` are memory, `overlay` and `aufs` are views of disks that are
 /// listed by themselves, `autofs` is a trigger (asking it for its space would mount something).
 const WITHOUT_DEVICE: [&str; 18] = [
-    "zfs", "btrfs", "bcachefs", "ubifs", "jffs2", "yaffs2", "nfs", "nfs4", "cifs", "smb3", "ceph",
-    "9p", "virtiofs", "lustre", "gpfs", "beegfs", "orangefs", "afs",
+    "zfs", "btrfs", "bcachefs", "ubifs", "jffs2", "yaffs2", "nfs", "nfs4", "cifs", "smb3", "ceph", "9p",
+    "virtiofs", "lustre", "gpfs", "beegfs", "orangefs", "afs",
 ];
 
 /// FUSE file systems that only show what is elsewhere. The others (`fuse.sshfs`, `fuse.glusterfs`, `fuse.mergerfs`, …)
@@ -37,11 +37,8 @@ pub(crate) fn disks(mounts: Vec<Mount>) -> Vec<Mount> {
 
 /// A mount hides an earlier one at the same point: its space could not be asked for, and the point names one disk.
 fn topmost(mounts: Vec<Mount>) -> Vec<Mount> {
-    let last: BTreeMap<String, usize> = mounts
-        .iter()
-        .enumerate()
-        .map(|(index, mount)| (mount.mount_point.clone(), index))
-        .collect();
+    let last: BTreeMap<String, usize> =
+        mounts.iter().enumerate().map(|(index, mount)| (mount.mount_point.clone(), index)).collect();
     let seen = |index: usize, mount: &Mount| last.get(&mount.mount_point) == Some(&index);
     mounts
         .into_iter()
@@ -86,11 +83,7 @@ fn once(mounts: Vec<Mount>) -> Vec<Mount> {
 /// several exports of a server, so there the source counts as well.
 fn identity(mount: &Mount) -> (String, String) {
     let shares_number = mount.pseudo != Some(false) && mount.file_system != "btrfs";
-    let source = if shares_number {
-        mount.source.clone()
-    } else {
-        String::new()
-    };
+    let source = if shares_number { mount.source.clone() } else { String::new() };
     (mount.device_number.clone(), source)
 }
 
@@ -105,14 +98,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn mount(line: &str) -> Mount {
-        let [device_number, root, mount_point, file_system, source] = line
-            .split(' ')
-            .collect::<Vec<_>>()
-            .try_into()
-            .expect("five words");
-        let block = [
-            "ext4", "xfs", "btrfs", "vfat", "squashfs", "fuseblk", "iso9660", "erofs",
-        ];
+        let [device_number, root, mount_point, file_system, source] =
+            line.split(' ').collect::<Vec<_>>().try_into().expect("five words");
+        let block = ["ext4", "xfs", "btrfs", "vfat", "squashfs", "fuseblk", "iso9660", "erofs"];
         Mount {
             source: source.into(),
             mount_point: mount_point.into(),
@@ -126,10 +114,7 @@ mod tests {
 
     fn check(lines: &[&str], expected: &[&str]) {
         let disks = disks(lines.iter().map(|line| mount(line)).collect());
-        let points: Vec<&str> = disks
-            .iter()
-            .map(|mount| mount.mount_point.as_str())
-            .collect();
+        let points: Vec<&str> = disks.iter().map(|mount| mount.mount_point.as_str()).collect();
         assert_eq!(points, expected);
     }
 
@@ -153,42 +138,18 @@ mod tests {
 
     #[test]
     fn a_bind_mount_is_not_another_disk() {
+        check(&["8:1 / /data ext4 /dev/sda1", "8:1 /srv /srv ext4 /dev/sda1"], &["/data"]);
         check(
-            &["8:1 / /data ext4 /dev/sda1", "8:1 /srv /srv ext4 /dev/sda1"],
-            &["/data"],
-        );
-        check(
-            &[
-                "8:1 /srv /srv ext4 /dev/sda1",
-                "8:1 / /a/long/way/data ext4 /dev/sda1",
-            ],
+            &["8:1 /srv /srv ext4 /dev/sda1", "8:1 / /a/long/way/data ext4 /dev/sda1"],
             &["/a/long/way/data"],
         );
-        check(
-            &[
-                "8:1 / /mnt/copy ext4 /dev/sda1",
-                "8:1 / /data ext4 /dev/sda1",
-            ],
-            &["/data"],
-        );
-        check(
-            &[
-                "179:2 / / ext4 /dev/root",
-                "179:2 /home /home ext4 /dev/mmcblk0p2",
-            ],
-            &["/"],
-        );
+        check(&["8:1 / /mnt/copy ext4 /dev/sda1", "8:1 / /data ext4 /dev/sda1"], &["/data"]);
+        check(&["179:2 / / ext4 /dev/root", "179:2 /home /home ext4 /dev/mmcblk0p2"], &["/"]);
     }
 
     #[test]
     fn subvolumes_of_btrfs_are_one_disk() {
-        check(
-            &[
-                "0:30 /@ / btrfs /dev/sda2",
-                "0:30 /@home /home btrfs /dev/sda2",
-            ],
-            &["/"],
-        );
+        check(&["0:30 /@ / btrfs /dev/sda2", "0:30 /@home /home btrfs /dev/sda2"], &["/"]);
     }
 
     #[test]
@@ -204,16 +165,7 @@ mod tests {
                 "0:52 / /remote fuse.sshfs user@server:",
                 "0:53 / /ntfs fuseblk /dev/sdb1",
             ],
-            &[
-                "/tank",
-                "/tank/home",
-                "/flash",
-                "/nfs/a",
-                "/nfs/b",
-                "/share",
-                "/remote",
-                "/ntfs",
-            ],
+            &["/tank", "/tank/home", "/flash", "/nfs/a", "/nfs/b", "/share", "/remote", "/ntfs"],
         );
     }
 
@@ -232,51 +184,26 @@ mod tests {
 
     #[test]
     fn a_root_that_is_an_overlay_is_a_disk() {
-        check(
-            &["0:70 / / overlay overlay", "0:71 / /run tmpfs tmpfs"],
-            &["/"],
-        );
+        check(&["0:70 / / overlay overlay", "0:71 / /run tmpfs tmpfs"], &["/"]);
     }
 
     #[test]
     fn the_topmost_mount_stands_for_its_mount_point() {
-        check(
-            &[
-                "0:60 / /home autofs /etc/auto",
-                "0:61 / /home nfs4 server:/home",
-            ],
-            &["/home"],
-        );
-        check(
-            &["8:1 / /data ext4 /dev/sda1", "0:62 / /data tmpfs tmpfs"],
-            &[],
-        );
+        check(&["0:60 / /home autofs /etc/auto", "0:61 / /home nfs4 server:/home"], &["/home"]);
+        check(&["8:1 / /data ext4 /dev/sda1", "0:62 / /data tmpfs tmpfs"], &[]);
     }
 
     #[test]
     fn a_kind_that_the_kernel_did_not_classify_counts_only_if_it_is_known() {
-        let unknown = |line| Mount {
-            pseudo: None,
-            ..mount(line)
-        };
-        let disks = disks(vec![
-            unknown("0:1 / /a nfs4 server:/a"),
-            unknown("0:2 / /b newfs newfs"),
-        ]);
+        let unknown = |line| Mount { pseudo: None, ..mount(line) };
+        let disks = disks(vec![unknown("0:1 / /a nfs4 server:/a"), unknown("0:2 / /b newfs newfs")]);
         assert_eq!(disks.len(), 1);
     }
 
     fn any_mount() -> impl Strategy<Value = Mount> {
-        (
-            "[0-2]:[0-2]",
-            "/[ab]{0,2}",
-            "/[ab]{0,3}",
-            "(ext4|btrfs|nfs4|tmpfs|overlay)",
-            "[a-c]",
+        ("[0-2]:[0-2]", "/[ab]{0,2}", "/[ab]{0,3}", "(ext4|btrfs|nfs4|tmpfs|overlay)", "[a-c]").prop_map(
+            |(number, root, point, kind, source)| mount(&[number, root, point, kind, source].join(" ")),
         )
-            .prop_map(|(number, root, point, kind, source)| {
-                mount(&[number, root, point, kind, source].join(" "))
-            })
     }
 
     proptest! {

@@ -45,26 +45,20 @@ impl<'a> Firmware<'a> {
     /// Who made it. A device tree has no field for the maker, but its most specific `compatible` begins with the
     /// maker's registered prefix: `raspberrypi,4-model-b`.
     pub(crate) fn manufacturer(&self) -> Option<&'a str> {
-        self.dmi("sys_vendor")
-            .or_else(|| self.dmi("board_vendor"))
-            .or_else(|| {
-                let (maker, _) = self.0.device_tree_compatible.first()?.split_once(',')?;
-                meaningful(maker)
-            })
+        self.dmi("sys_vendor").or_else(|| self.dmi("board_vendor")).or_else(|| {
+            let (maker, _) = self.0.device_tree_compatible.first()?.split_once(',')?;
+            meaningful(maker)
+        })
     }
 
     pub(crate) fn model(&self) -> Option<&'a str> {
         let device_tree = || meaningful(self.0.device_tree_model.as_deref()?);
-        self.dmi("product_name")
-            .or_else(|| self.dmi("board_name"))
-            .or_else(device_tree)
+        self.dmi("product_name").or_else(|| self.dmi("board_name")).or_else(device_tree)
     }
 
     pub(crate) fn serial(&self) -> Option<&'a str> {
         let device_tree = || meaningful(self.0.device_tree_serial.as_deref()?);
-        self.dmi("product_serial")
-            .or_else(|| self.dmi("board_serial"))
-            .or_else(device_tree)
+        self.dmi("product_serial").or_else(|| self.dmi("board_serial")).or_else(device_tree)
     }
 
     fn dmi(&self, key: &str) -> Option<&'a str> {
@@ -77,12 +71,8 @@ impl<'a> Firmware<'a> {
 fn meaningful(text: &str) -> Option<&str> {
     // A device tree's strings end in a NUL.
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-    let said = text
-        .chars()
-        .any(|c| !matches!(c, '0' | '.' | '-' | '_' | ' ' | '*' | 'x' | 'X'));
-    let placeholder = PLACEHOLDERS
-        .iter()
-        .any(|placeholder| text.eq_ignore_ascii_case(placeholder));
+    let said = text.chars().any(|c| !matches!(c, '0' | '.' | '-' | '_' | ' ' | '*' | 'x' | 'X'));
+    let placeholder = PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder));
     (said && !placeholder).then_some(text)
 }
 
@@ -91,14 +81,8 @@ mod tests {
     use super::*;
 
     fn dmi(pairs: &[(&str, &str)]) -> SystemInfo {
-        let dmi = pairs
-            .iter()
-            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
-        SystemInfo {
-            dmi,
-            ..SystemInfo::default()
-        }
+        let dmi = pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        SystemInfo { dmi, ..SystemInfo::default() }
     }
 
     fn named(system: &SystemInfo) -> [Option<&str>; 3] {
@@ -116,10 +100,7 @@ mod tests {
             ("product_serial", "7XK2P13"),
             ("sys_vendor", "Dell Inc."),
         ]);
-        assert_eq!(
-            named(&system),
-            [Some("Dell Inc."), Some("PowerEdge R740"), Some("7XK2P13")]
-        );
+        assert_eq!(named(&system), [Some("Dell Inc."), Some("PowerEdge R740"), Some("7XK2P13")]);
     }
 
     #[test]
@@ -132,10 +113,7 @@ mod tests {
             ("product_serial", "0000000000"),
             ("sys_vendor", "Default string"),
         ]);
-        assert_eq!(
-            named(&system),
-            [Some("Supermicro"), Some("X11DPi-N"), Some("ZM18AS012345")]
-        );
+        assert_eq!(named(&system), [Some("Supermicro"), Some("X11DPi-N"), Some("ZM18AS012345")]);
     }
 
     #[test]
@@ -146,26 +124,14 @@ mod tests {
             device_tree_serial: Some("10000000abcdef01".into()),
             ..SystemInfo::default()
         };
-        let expected = [
-            "raspberrypi",
-            "Raspberry Pi 4 Model B Rev 1.4",
-            "10000000abcdef01",
-        ];
+        let expected = ["raspberrypi", "Raspberry Pi 4 Model B Rev 1.4", "10000000abcdef01"];
         assert_eq!(named(&system), expected.map(Some));
     }
 
     #[test]
     fn placeholders_say_nothing() {
-        for text in [
-            "None",
-            " not specified ",
-            "0000",
-            "",
-            "...",
-            "N/A",
-            "xxxx-xxxx",
-            "System Serial Number",
-        ] {
+        for text in ["None", " not specified ", "0000", "", "...", "N/A", "xxxx-xxxx", "System Serial Number"]
+        {
             assert_eq!(meaningful(text), None, "{text}");
         }
         assert_eq!(meaningful(" QEMU "), Some("QEMU"));

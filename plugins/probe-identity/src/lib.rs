@@ -19,10 +19,7 @@ impl Probe for IdentityProbe {
     }
 
     fn sample(&mut self) -> Result<Sample, Error> {
-        Ok(Sample {
-            identity: Some(identity(kernel::system()?)),
-            ..Sample::default()
-        })
+        Ok(Sample { identity: Some(identity(kernel::system()?)), ..Sample::default() })
     }
 }
 
@@ -62,23 +59,14 @@ mod tests {
     use super::*;
 
     fn named(lines: &[(&str, &str)]) -> Option<String> {
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
+        let lines: Vec<_> = lines.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         operating_system(&lines)
     }
 
     #[test]
     fn the_pretty_name_is_the_system() {
-        let lines = [
-            ("NAME", "Kylin"),
-            ("PRETTY_NAME", "Kylin Linux Advanced Server V10 (Tercel)"),
-        ];
-        assert_eq!(
-            named(&lines).as_deref(),
-            Some("Kylin Linux Advanced Server V10 (Tercel)")
-        );
+        let lines = [("NAME", "Kylin"), ("PRETTY_NAME", "Kylin Linux Advanced Server V10 (Tercel)")];
+        assert_eq!(named(&lines).as_deref(), Some("Kylin Linux Advanced Server V10 (Tercel)"));
     }
 
     #[test]
@@ -87,19 +75,13 @@ mod tests {
             named(&[("NAME", "Buildroot"), ("VERSION", "2024.02")]).as_deref(),
             Some("Buildroot 2024.02")
         );
-        assert_eq!(
-            named(&[("NAME", "Alpine"), ("PRETTY_NAME", "")]).as_deref(),
-            Some("Alpine")
-        );
+        assert_eq!(named(&[("NAME", "Alpine"), ("PRETTY_NAME", "")]).as_deref(), Some("Alpine"));
         assert_eq!(named(&[("VERSION", "1")]), None);
     }
 
     #[test]
     fn quotes_do_not_belong_to_the_name() {
-        assert_eq!(
-            named(&[("PRETTY_NAME", "\"Debian 12\"")]).as_deref(),
-            Some("Debian 12")
-        );
+        assert_eq!(named(&[("PRETTY_NAME", "\"Debian 12\"")]).as_deref(), Some("Debian 12"));
     }
 
     #[test]

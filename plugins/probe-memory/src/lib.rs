@@ -12,10 +12,7 @@ impl Probe for MemoryProbe {
     }
 
     fn sample(&mut self) -> Result<Sample, Error> {
-        Ok(Sample {
-            memory: Some(memory(&kernel::memory()?)),
-            ..Sample::default()
-        })
+        Ok(Sample { memory: Some(memory(&kernel::memory()?)), ..Sample::default() })
     }
 }
 
@@ -33,10 +30,8 @@ fn memory(info: &MemoryInfo) -> Memory {
 
 /// What is available, for kernels before 3.14 that do not say: what is unused and what the caches would give back.
 fn estimate(info: &MemoryInfo) -> Option<u64> {
-    let caches = info
-        .buffers?
-        .checked_add(info.cached?)?
-        .checked_add(info.reclaimable.unwrap_or_default())?;
+    let caches =
+        info.buffers?.checked_add(info.cached?)?.checked_add(info.reclaimable.unwrap_or_default())?;
     info.unused.checked_add(caches)
 }
 
@@ -69,38 +64,18 @@ mod tests {
 
     #[test]
     fn an_old_kernel_is_asked_for_what_its_caches_would_give_back() {
+        assert_eq!(used_and_free(MemoryInfo { available: None, ..INFO }), (Some(550), Some(450)));
         assert_eq!(
-            used_and_free(MemoryInfo {
-                available: None,
-                ..INFO
-            }),
-            (Some(550), Some(450))
-        );
-        assert_eq!(
-            used_and_free(MemoryInfo {
-                available: None,
-                reclaimable: None,
-                ..INFO
-            }),
+            used_and_free(MemoryInfo { available: None, reclaimable: None, ..INFO }),
             (Some(580), Some(420))
         );
     }
 
     #[test]
     fn what_cannot_be_is_unknown() {
+        assert_eq!(used_and_free(MemoryInfo { available: Some(1001), ..INFO }), (None, Some(1001)));
         assert_eq!(
-            used_and_free(MemoryInfo {
-                available: Some(1001),
-                ..INFO
-            }),
-            (None, Some(1001))
-        );
-        assert_eq!(
-            used_and_free(MemoryInfo {
-                available: None,
-                cached: u64::MAX,
-                ..INFO
-            }),
+            used_and_free(MemoryInfo { available: None, cached: Some(u64::MAX), ..INFO }),
             (None, None)
         );
     }
@@ -108,9 +83,6 @@ mod tests {
     #[test]
     fn swap_and_total_are_passed_on() {
         let memory = memory(&INFO);
-        assert_eq!(
-            (memory.total, memory.swap_total, memory.swap_free),
-            (Some(1000), Some(500), Some(400))
-        );
+        assert_eq!((memory.total, memory.swap_total, memory.swap_free), (Some(1000), Some(500), Some(400)));
     }
 }

@@ -16,15 +16,8 @@ impl Probe for NetworkProbe {
     }
 
     fn sample(&mut self) -> Result<Sample, Error> {
-        let networks = kernel::networks()?
-            .into_iter()
-            .take(MOST_NETWORKS)
-            .map(network)
-            .collect();
-        Ok(Sample {
-            networks,
-            ..Sample::default()
-        })
+        let networks = kernel::networks()?.into_iter().take(MOST_NETWORKS).map(network).collect();
+        Ok(Sample { networks, ..Sample::default() })
     }
 }
 
@@ -51,9 +44,8 @@ fn network(interface: NetworkInterface) -> Network {
 /// loopback has instead of one.
 fn hardware_address(mut address: String) -> Option<String> {
     address.make_ascii_lowercase();
-    let octets = address
-        .split(':')
-        .filter(|octet| octet.len() == 2 && octet.bytes().all(|b| b.is_ascii_hexdigit()));
+    let octets =
+        address.split(':').filter(|octet| octet.len() == 2 && octet.bytes().all(|b| b.is_ascii_hexdigit()));
     let whole = address.len() == 17 && octets.count() == 6;
     (whole && address != "00:00:00:00:00:00").then_some(address)
 }
@@ -81,38 +73,16 @@ mod tests {
             speed: Some(1_000_000_000),
             mtu: Some(1500),
         });
-        let received = [
-            network.rx_bytes,
-            network.rx_packets,
-            network.rx_errors,
-            network.rx_dropped,
-        ];
-        let sent = [
-            network.tx_bytes,
-            network.tx_packets,
-            network.tx_errors,
-            network.tx_dropped,
-        ];
-        assert_eq!(
-            (received, sent),
-            ([1, 2, 3, 4].map(Some), [5, 6, 7, 8].map(Some))
-        );
-        assert_eq!(
-            (network.name.as_str(), network.state.as_deref()),
-            ("eth0", Some("up"))
-        );
-        assert_eq!(
-            (network.speed, network.mtu),
-            (Some(1_000_000_000), Some(1500))
-        );
+        let received = [network.rx_bytes, network.rx_packets, network.rx_errors, network.rx_dropped];
+        let sent = [network.tx_bytes, network.tx_packets, network.tx_errors, network.tx_dropped];
+        assert_eq!((received, sent), ([1, 2, 3, 4].map(Some), [5, 6, 7, 8].map(Some)));
+        assert_eq!((network.name.as_str(), network.state.as_deref()), ("eth0", Some("up")));
+        assert_eq!((network.speed, network.mtu), (Some(1_000_000_000), Some(1500)));
     }
 
     #[test]
     fn a_hardware_address_has_six_octets() {
-        assert_eq!(
-            hardware_address("52:54:00:AB:cd:01".into()).as_deref(),
-            Some("52:54:00:ab:cd:01")
-        );
+        assert_eq!(hardware_address("52:54:00:AB:cd:01".into()).as_deref(), Some("52:54:00:ab:cd:01"));
         for other in [
             "",
             "00:00:00:00:00:00",
