@@ -2,7 +2,8 @@
 //! read that the kernel does not end. So reads happen on threads that can be given up: when one item takes too long,
 //! its thread is left behind, the path is set aside, and another thread goes on with the rest.
 //!
-//! Each plugin has readers of its own, so that the files of one cannot use up the threads of another.
+//! Each plugin has readers of its own, so that the files of one cannot use up the threads of another. Where nothing is
+//! stuck, a few threads do all the reading, in turn: a thread more for each plugin would be memory for nothing.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use tokio::time::timeout;
 
 /// Longest time that one file may take.
 pub const DEADLINE: Duration = Duration::from_millis(500);
+/// Longest turn: whoever reads longer than this is slow, and the others do not wait for it.
+const TURN: Duration = Duration::from_millis(20);
 /// After a file that blocked has answered at last, it is left alone for this long.
 const REST: Duration = Duration::from_secs(60);
 
@@ -28,9 +31,20 @@ pub enum ReadError {
     Panicked(PathBuf),
 }
 
+/// Whose turn it is, over all plugins. A turn ends with the read, or after [`TURN`].
+#[derive(Debug, Clone)]
+pub struct Turns(Arc<Semaphore>);
+
+impl Turns {
+    pub fn new(at_once: usize) -> Self {
+        Self(Arc::new(Semaphore::new(at_once)))
+    }
+}
+
 /// A bounded number of threads for the reads of one plugin.
 #[derive(Debug, Clone)]
 pub struct Readers {
+    turns: Turns,
     threads: Arc<Semaphore>,
     aside: Arc<Aside>,
 }
@@ -47,6 +61,10 @@ impl Aside {
 
     fn contains(&self, path: &Path) -> bool {
         let mut aside = self.lock();
+        // Nearly always, and cheaper than to hash a path.
+        if aside.is_empty() {
+            return false;
+        }
         match aside.get(path) {
             None => false,
             Some(None) => true,
@@ -104,8 +122,8 @@ impl<I: AsRef<Path>, T> Drop for Abandon<'_, I, T> {
 
 impl Readers {
     /// At most this many threads may be stuck at once.
-    pub fn new(threads: usize) -> Self {
-        Self { threads: Arc::new(Semaphore::new(threads)), aside: Arc::default() }
+    pub fn new(turns: &Turns, threads: usize) -> Self {
+        Self { turns: turns.clone(), threads: Arc::new(Semaphore::new(threads)), aside: Arc::default() }
     }
 
     /// Does one thing that reads, off the runtime's thread. The path only names it.
@@ -145,6 +163,8 @@ impl Readers {
         let Ok(Ok(thread)) = timeout(DEADLINE, Arc::clone(&self.threads).acquire_owned()).await else {
             return items.iter().skip(first).map(|_| Err(ReadError::NoReader)).collect();
         };
+        // Every turn ends soon, so this one comes; nobody closes the semaphore.
+        let mut turn = self.turns.0.acquire().await.ok();
         let state = State { current: None, done: Vec::new(), left: false };
         let progress = Arc::new(Progress { state: Mutex::new(state) });
         let mut task = {
@@ -157,9 +177,10 @@ impl Readers {
         };
         // Does nothing to a thread that ended: it is at no item any more.
         let _abandon = Abandon { progress: &progress, items, aside: &self.aside };
-        let mut wait = DEADLINE;
+        let mut wait = TURN;
         loop {
             let ended = timeout(wait, &mut task).await;
+            drop(turn.take());
             let mut state = progress.lock();
             let stopped_at = match (&ended, state.current) {
                 (Ok(Ok(())), _) | (_, None) => None,
@@ -221,6 +242,10 @@ mod tests {
 
     use super::*;
 
+    fn readers(threads: usize) -> Readers {
+        Readers::new(&Turns::new(1), threads)
+    }
+
     fn paths(names: &[&str]) -> Arc<[PathBuf]> {
         names.iter().map(PathBuf::from).collect()
     }
@@ -241,21 +266,31 @@ mod tests {
     #[tokio::test]
     async fn results_come_in_the_order_of_the_paths() {
         let results =
-            Readers::new(1).each(paths(&["a", "b", "c"]), |path: &PathBuf| path.display().to_string()).await;
+            readers(1).each(paths(&["a", "b", "c"]), |path: &PathBuf| path.display().to_string()).await;
         assert_eq!(results, [Ok("a".into()), Ok("b".into()), Ok("c".into())]);
     }
 
     #[tokio::test]
     async fn a_file_that_blocks_is_given_up_and_the_rest_is_read() {
-        let readers = Readers::new(2);
+        let readers = readers(2);
         let (_release, work) = blocking();
         let results = readers.each(paths(&["a", "stuck", "c"]), work).await;
         assert_eq!(results, [Ok("a".into()), Err(ReadError::Blocked("stuck".into())), Ok("c".into())]);
     }
 
     #[tokio::test]
+    async fn a_thread_that_is_left_behind_gives_up_its_turn() {
+        let turns = Turns::new(1);
+        let (_release, work) = blocking();
+        let (stuck, other) = (Readers::new(&turns, 1), Readers::new(&turns, 1));
+        let stuck = stuck.each(paths(&["stuck"]), work).await;
+        assert_eq!(stuck, [Err(ReadError::Blocked("stuck".into()))]);
+        assert_eq!(other.each(paths(&["b"]), |_: &PathBuf| ()).await, [Ok(())]);
+    }
+
+    #[tokio::test]
     async fn a_file_that_blocked_is_not_waited_for_again() {
-        let readers = Readers::new(2);
+        let readers = readers(2);
         let (_release, work) = blocking();
         readers.each(paths(&["stuck"]), work).await;
         let began = Instant::now();
@@ -266,7 +301,7 @@ mod tests {
 
     #[tokio::test]
     async fn when_every_thread_is_stuck_the_answer_says_so() {
-        let readers = Readers::new(1);
+        let readers = readers(1);
         let (_release, work) = blocking();
         let results = readers.each(paths(&["stuck", "b"]), work).await;
         assert_eq!(results, [Err(ReadError::Blocked("stuck".into())), Err(ReadError::NoReader)]);
@@ -274,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_thread_that_comes_back_can_be_used_again() {
-        let readers = Readers::new(1);
+        let readers = readers(1);
         let (release, work) = blocking();
         readers.each(paths(&["stuck"]), work).await;
         drop(release);
@@ -285,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_stops_waiting_leaves_the_path_aside() {
-        let readers = Readers::new(2);
+        let readers = readers(2);
         let (_release, work) = blocking();
         let cut = timeout(Duration::from_millis(50), readers.each(paths(&["stuck"]), work)).await;
         assert!(cut.is_err());
@@ -297,7 +332,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_its_own_file() {
-        let readers = Readers::new(1);
+        let readers = readers(1);
         let work = |path: &PathBuf| assert!(path != Path::new("bad"), "as the test wants it");
         let results = readers.each(paths(&["a", "bad", "c"]), work).await;
         assert_eq!(results, [Ok(()), Err(ReadError::Panicked("bad".into())), Ok(())]);

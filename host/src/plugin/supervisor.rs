@@ -18,12 +18,14 @@ use super::runtime::Runtime;
 use crate::capability::files::Files;
 use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
-use crate::capability::{Readers, Roots};
+use crate::capability::{Readers, Roots, Turns};
 use crate::config::{self, Config};
 use crate::error::chain;
 use crate::model::{PluginState, PluginStatus, Support};
 use crate::sample::{PluginReport, Roster};
 
+/// Reads at once, over all plugins, as long as none is stuck.
+const READS_AT_ONCE: usize = 2;
 /// Threads that the facts of one plugin may block.
 const FACT_READERS: usize = 1;
 /// Threads that its files, and its mount points, may block.
@@ -35,6 +37,7 @@ pub struct Kit {
     pub runtime: Runtime,
     pub cache: Cache,
     roots: Arc<Roots>,
+    turns: Turns,
     started: Instant,
 }
 
@@ -62,15 +65,16 @@ impl Kit {
             runtime: Runtime::new().map_err(KitError::Runtime)?,
             cache: Cache::open(&config.state_dir)?,
             roots: Arc::new(Roots::new(&config.kernel)),
+            turns: Turns::new(READS_AT_ONCE),
             started: Instant::now(),
         })
     }
 
     pub(super) fn senses(&self, package: &Package) -> Senses {
         Senses {
-            facts: Readers::new(FACT_READERS),
-            paths: Readers::new(PATH_READERS),
-            mounts: Readers::new(PATH_READERS),
+            facts: Readers::new(&self.turns, FACT_READERS),
+            paths: Readers::new(&self.turns, PATH_READERS),
+            mounts: Readers::new(&self.turns, PATH_READERS),
             lines: Lines::new(package.name.clone()),
         }
     }

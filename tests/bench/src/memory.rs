@@ -9,6 +9,9 @@ use tempfile::TempDir;
 use crate::figures::{Figures, Goal, say};
 use crate::process::{Process, Programs, free_port, listening};
 
+/// As Prometheus does by default.
+const SCRAPE_EVERY: Duration = Duration::from_secs(15);
+
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 /// Programs that grow old while the rest is measured.
@@ -45,7 +48,13 @@ impl Aging {
     pub fn measure(self, age: Duration, figures: &mut Figures) -> Result<()> {
         let left = age.saturating_sub(self.since.elapsed());
         say(format_args!("memory: {} s until the agent is {} s old", left.as_secs(), age.as_secs()));
-        std::thread::sleep(left);
+        // An exporter is scraped while it runs, as the agent samples while it runs.
+        while self.since.elapsed() < age {
+            std::thread::sleep(SCRAPE_EVERY.min(age.saturating_sub(self.since.elapsed())));
+            if let Some((_, address)) = &self.node_exporter {
+                crate::sample::scrape(*address)?;
+            }
+        }
         let megabytes = |bytes: u64| {
             #[expect(clippy::cast_precision_loss, reason = "a size for people")]
             let megabytes = bytes as f64 / MEBIBYTE;
@@ -54,9 +63,7 @@ impl Aging {
         let ours = megabytes(self.agent.pss()?);
         figures.against("PSS of the agent", ours, "MiB", ("the goal", 10.0), Goal::AtMost(1.0));
         match &self.node_exporter {
-            Some((process, address)) => {
-                // It has the memory of a program that is scraped.
-                crate::sample::scrape(*address)?;
+            Some((process, _)) => {
                 let theirs = megabytes(process.pss()?);
                 figures.against(
                     "PSS of the agent",
