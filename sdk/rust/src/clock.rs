@@ -16,7 +16,6 @@ use wasi::wasi::clocks::monotonic_clock::now as nanoseconds;
 /// WASI's clock, which every host of components has. The packages are repeated in full, because the linker merges
 /// them with what the C library says of them and wants both to be equal; only `now` gets into the component.
 #[cfg(target_arch = "wasm32")]
-#[allow(missing_docs, reason = "generated")]
 mod wasi {
     wit_bindgen::generate!({
         inline: "

@@ -39,8 +39,8 @@ pub enum Step {
 impl Search {
     /// Samples between two looks at the entries.
     const COMPARE: u32 = 10;
-    /// Samples after which a search is due in any case: a minute at a cadence of two seconds.
-    const AGAIN: u32 = 30;
+    /// Samples after which a search is due in any case: five minutes at a cadence of two seconds.
+    const AGAIN: u32 = 150;
 
     /// Counts a sample and says what to do before it.
     pub fn next_sample(&mut self) -> Step {
@@ -80,15 +80,15 @@ mod tests {
         let mut search = Search::default();
         assert_eq!(search.next_sample(), Step::Search);
         search.searched();
-        let steps = steps(&mut search, 30);
+        let steps = steps(&mut search, 150);
         let at = |step| steps.iter().enumerate().filter(move |(_, s)| **s == step).map(|(i, _)| i + 1);
-        assert!(at(Step::Compare).eq([10, 20]));
-        assert!(at(Step::Search).eq([30]));
+        assert!(at(Step::Compare).eq((1..15).map(|tens| tens * 10)));
+        assert!(at(Step::Search).eq([150]));
     }
 
     #[test]
     fn a_search_that_was_not_done_stays_due() {
-        let mut search = Search { age: 30, missing: false };
+        let mut search = Search { age: 150, missing: false };
         assert_eq!(steps(&mut search, 3), [Step::Search; 3]);
     }
 
