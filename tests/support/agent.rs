@@ -185,24 +185,19 @@ impl Agent {
         serde_json::from_value(self.get("/plugins").json()).unwrap()
     }
 
-    /// One plugin.
+    /// One plugin, once the agent has found its plugins.
     #[track_caller]
     pub fn plugin(&self, name: &str) -> Plugin {
-        let plugins = self.plugins();
-        let found = plugins.iter().find(|plugin| plugin.name == name);
-        found.unwrap_or_else(|| panic!("no plugin {name} in {plugins:?}")).clone()
+        until(&format!("there is a plugin {name}"), || {
+            self.plugins().into_iter().find(|plugin| plugin.name == name)
+        })
     }
 
     /// Waits until a plugin is in a state.
     #[track_caller]
     pub fn until_plugin(&self, name: &str, state: &str) -> Plugin {
-        let mut last = None;
         until(&format!("{name} is {state}"), || {
             let plugin = self.plugin(name);
-            if last.as_ref() != Some(&plugin.state) {
-                eprintln!("{name} is {}: {:?}", plugin.state, plugin.reason);
-                last = Some(plugin.state.clone());
-            }
             (plugin.state == state).then_some(plugin)
         })
     }

@@ -18,6 +18,7 @@
 
 mod agent; // cardcage-agent, as an operator runs it
 mod executables; // where the products are
+mod guests; // plugins that vendors and enemies ship
 mod http; // plain requests
 mod listener; // a manager that the test plays
 mod patience; // waiting for states
@@ -26,6 +27,7 @@ mod warm; // built-in plugins, compiled once
 mod world; // folders and addresses of one test
 
 pub use agent::{Agent, AgentPlan, Plugin};
+pub use guests::{ACME_BOARD, Guest, HOSTILE, LOOPS_AT_START};
 pub use http::{Answer, delete, get, post};
 pub use listener::{Listener, Manner, Report, sender_at};
 pub use patience::{PATIENCE, until};

@@ -1,5 +1,6 @@
 //! A v1.1 manager that the test plays: it multicasts queries from its own address, and takes reports over plain TCP.
 
+use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -54,6 +55,7 @@ impl Report {
 pub struct Listener {
     address: SocketAddrV4,
     group: Group,
+    asked: Cell<u32>,
     queries: UdpSocket,
     taking: Socket,
     reports: Receiver<Report>,
@@ -71,7 +73,15 @@ impl Listener {
         let (sender, reports) = channel();
         let take = move || take_reports(&listener, &manner, &sender);
         let thread = Builder::new().name(format!("manager {address}")).spawn(take).unwrap();
-        Self { address, group, queries: sender_at(*address.ip()), taking, reports, thread: Some(thread) }
+        Self {
+            address,
+            group,
+            asked: Cell::new(0),
+            queries: sender_at(*address.ip()),
+            taking,
+            reports,
+            thread: Some(thread),
+        }
     }
 
     pub fn address(&self) -> SocketAddrV4 {
@@ -93,9 +103,13 @@ impl Listener {
         self.send(self.query(url, &json!({})).to_string().as_bytes());
     }
 
-    /// Asks with `data.extensions`.
+    /// Asks with `data.extensions`, and an id of its own: without one, the same query again within half a second is a
+    /// duplicate.
     pub fn ask_extended(&self, url: &str) {
-        self.send(self.query(url, &json!({"extensions": ["cardcage/1"]})).to_string().as_bytes());
+        let id = format!("query-{}", self.asked.get());
+        self.asked.set(self.asked.get() + 1);
+        let more = json!({"extensions": ["cardcage/1"], "query_id": id});
+        self.send(self.query(url, &more).to_string().as_bytes());
     }
 
     /// Multicasts bytes.

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::executables::{executable, folder};
+use crate::guests::Guest;
 
 /// Puts everything compiled into a state directory.
 pub(crate) fn fill(state_dir: &Path) {
@@ -35,6 +36,11 @@ fn warm() -> PathBuf {
     // Another agent comes with other plugins; what the old ones were compiled to is of no use.
     if made(&compiled) < made(&agent) {
         let _absent = std::fs::remove_dir_all(&compiled);
+    }
+    let plugins = state_dir.join("plugins");
+    std::fs::create_dir_all(&plugins).unwrap();
+    for (name, guest) in Guest::ALL {
+        std::fs::write(plugins.join(name).with_extension("wasm"), guest.packed()).unwrap();
     }
     let config = state_dir.join("agent.toml");
     std::fs::write(&config, format!("state_dir = {state_dir:?}\n")).unwrap();

@@ -1,0 +1,54 @@
+//! Builds the guests for WebAssembly with a cargo of its own, and leaves each, not yet packed, for the crate to embed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+type Error = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Error> {
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let workspace = tests.join("..").canonicalize()?;
+    for input in ["tests/guests", "sdk/rust", "wit"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(input).display());
+    }
+    println!("cargo::rerun-if-changed=build.rs");
+    let mut guests = Vec::new();
+    for guest in std::fs::read_dir(tests.join("guests"))? {
+        guests.push(guest?.file_name().into_string().map_err(|name| format!("{name:?} is no guest"))?);
+    }
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let built = build(&workspace, &out, &guests)?;
+    for guest in guests {
+        let component = format!("guest_{}.wasm", guest.replace('-', "_"));
+        std::fs::copy(built.join(component), out.join(format!("{guest}.wasm")))?;
+    }
+    Ok(())
+}
+
+/// As the agent's build script builds the built-in plugins: a target directory of its own, because the outer cargo holds
+/// the lock of the other, and no flags that were meant for the outer target.
+fn build(workspace: &Path, out: &Path, guests: &[String]) -> Result<PathBuf, Error> {
+    let target = out.join("guests");
+    let mut cargo = Command::new(std::env::var("CARGO")?);
+    cargo.current_dir(workspace).env("CARGO_TARGET_DIR", &target);
+    cargo.args(["build", "--locked", "--profile", "guest", "--target", "wasm32-wasip2"]);
+    cargo.args(guests.iter().flat_map(|guest| ["--package".to_owned(), format!("guest-{guest}")]));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let meant_for_outer = ["RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"]
+            .contains(&&*text)
+            || ["CARGO_ENCODED_", "CARGO_FEATURE_", "CARGO_CFG_"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix));
+        if meant_for_outer {
+            cargo.env_remove(&name);
+        }
+    }
+    match cargo.status()?.success() {
+        true => Ok(target.join("wasm32-wasip2/guest")),
+        false => Err(
+            "the guests do not build; they need the target wasm32-wasip2: rustup target add wasm32-wasip2"
+                .into(),
+        ),
+    }
+}

@@ -1,0 +1,50 @@
+//! What no board has.
+
+use cardcage_sdk::{Cpu, Gpu, Identity, Limits, Place, Sample, Sensor, Value};
+
+/// One sensor that nobody can object to.
+pub(crate) fn fine() -> Sample {
+    Sample { sensors: vec![sensor("fine", 1.0)], ..Sample::default() }
+}
+
+pub(crate) fn sensors(count: u32) -> Sample {
+    let sensors = (0..count).map(|number| sensor(&number.to_string(), f64::from(number)));
+    Sample { sensors: sensors.collect(), ..Sample::default() }
+}
+
+pub(crate) fn fields(count: u32) -> Sample {
+    let extra = (0..count).map(|number| (String::new(), Value::Whole(number.into()))).collect();
+    Sample { identity: Some(Identity { extra, ..Identity::default() }), ..Sample::default() }
+}
+
+/// Each kind of number that is none, in each kind of place, and one good sensor among them.
+pub(crate) fn not_finite() -> Sample {
+    let limit = Limits { upper_critical: Some(f64::NAN), ..Limits::default() };
+    let mut sample = fine();
+    sample.sensors.extend([
+        sensor("nan", f64::NAN),
+        sensor("infinite", f64::INFINITY),
+        sensor("minus-infinite", f64::NEG_INFINITY),
+        sensor("limit", 1.0).with_limits(limit),
+    ]);
+    sample.cpu = Some(Cpu { usage: Some(f64::NAN), cores: Some(4096), ..Cpu::default() });
+    sample.gpus.push(Gpu {
+        device: "0000:66:00.0".into(),
+        compute_usage: Some(f64::INFINITY),
+        ..Gpu::default()
+    });
+    let extra = vec![("nan".into(), Value::Real(f64::NAN)), ("fine".into(), Value::Real(1.0))];
+    sample.identity = Some(Identity { extra, ..Identity::default() });
+    sample
+}
+
+/// Clears a screen, moves its cursor, and writes a line of its own; the last is too long for a name.
+pub(crate) fn terminal_codes() -> Sample {
+    let names = ["\x1b[2J\x1b[H", "line\nERROR forged", &"长".repeat(1000)];
+    Sample { sensors: names.map(|name| sensor(name, 1.0)).into(), ..Sample::default() }
+}
+
+/// [`Sensor::temperature`] would mend the number.
+fn sensor(name: &str, value: f64) -> Sensor {
+    Sensor { value: Some(value), status: "ok".into(), ..Sensor::temperature(Place::board(), name, 0.0) }
+}

@@ -1,0 +1,44 @@
+//! The guests of `tests/guests`, as files for a plugin folder.
+
+/// One of them, not yet packed.
+#[derive(Debug, Clone, Copy)]
+pub struct Guest {
+    /// As its compiler made it.
+    pub component: &'static [u8],
+    /// Its `plugin.toml`.
+    pub manifest: &'static str,
+}
+
+macro_rules! guest {
+    ($name:literal) => {
+        Guest {
+            component: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")),
+            manifest: include_str!(concat!("../guests/", $name, "/plugin.toml")),
+        }
+    };
+}
+
+/// A vendor's plugin for a board of its own, well-behaved, five samples a second.
+pub const ACME_BOARD: Guest = guest!("acme-board");
+/// Does whatever its setting `mode` says.
+pub const HOSTILE: Guest = guest!("hostile");
+/// Never ends starting.
+pub const LOOPS_AT_START: Guest = guest!("loops-at-start");
+
+impl Guest {
+    /// All of them.
+    pub(crate) const ALL: [(&str, Self); 3] =
+        [("acme-board", ACME_BOARD), ("hostile", HOSTILE), ("loops-at-start", LOOPS_AT_START)];
+
+    /// The plugin as its vendor ships it.
+    #[track_caller]
+    pub fn packed(self) -> Vec<u8> {
+        self.packed_with(self.manifest)
+    }
+
+    /// The plugin with another manifest.
+    #[track_caller]
+    pub fn packed_with(self, manifest: &str) -> Vec<u8> {
+        cardcage_manifest::pack(self.component, manifest).unwrap()
+    }
+}
