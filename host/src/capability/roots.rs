@@ -9,6 +9,8 @@ use crate::config::{self, Space};
 #[derive(Debug, Clone)]
 pub struct Roots {
     pub proc: PathBuf,
+    /// The facts there can be read without a thread that may get stuck.
+    pub proc_answers_at_once: bool,
     pub sys: PathBuf,
     /// Absent in a recording that has none: another machine's must not stand in.
     pub os_release: Option<PathBuf>,
@@ -26,8 +28,10 @@ pub enum RecordedSpace {
 impl Roots {
     pub fn new(kernel: &config::Kernel) -> Self {
         let replayed = kernel.proc.is_some();
+        let proc = kernel.proc.clone().unwrap_or_else(|| "/proc".into());
         Self {
-            proc: kernel.proc.clone().unwrap_or_else(|| "/proc".into()),
+            proc_answers_at_once: is_of_this_kernel(&proc),
+            proc,
             sys: kernel.sys.clone().unwrap_or_else(|| "/sys".into()),
             os_release: kernel.os_release.clone().or_else(|| (!replayed).then(|| "/etc/os-release".into())),
             architecture: kernel.architecture.clone().or_else(|| (!replayed).then(machine)),
@@ -55,6 +59,14 @@ impl Roots {
             Err(_) => (sys == Path::new("/sys")).then(|| here.to_owned()),
         }
     }
+}
+
+/// Whether the file system is the kernel's own, or in its memory, or on a disk of this machine: not one of a network or
+/// of another program, which may never answer.
+fn is_of_this_kernel(folder: &Path) -> bool {
+    /// From `linux/magic.h`: proc, tmpfs, ext2 to ext4, xfs, btrfs, squashfs, overlay.
+    const KINDS: [i64; 7] = [0x9fa0, 0x0102_1994, 0xef53, 0x5846_5342, 0x9123_683e, 0x7371_7368, 0x794c_7630];
+    rustix::fs::statfs(folder).is_ok_and(|about| KINDS.contains(&about.f_type))
 }
 
 /// As `uname -m` says it.

@@ -1,5 +1,6 @@
 //! The limit: a native program that takes the same readings with the procfs crate and std::fs, as one would write it.
-//! Sensors are discovered once; everything else is opened, read and parsed each time.
+//! Sensors are discovered once, and what seldom changes (identity, attributes of interfaces) is read once, as the agent
+//! reads it every ten seconds; everything else is opened, read and parsed each time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,7 +53,7 @@ pub struct Readings {
     pub manufacturer: String,
 }
 
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Interface {
     pub rx_bytes: u64,
     pub tx_bytes: u64,
@@ -77,13 +78,23 @@ struct Channel {
     upper_critical: f64,
 }
 
+/// What seldom changes.
+struct Known {
+    channels: Vec<Channel>,
+    links: BTreeMap<String, Interface>,
+    cpu_model: String,
+    hostname: String,
+    os: String,
+    manufacturer: String,
+}
+
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let channels = discover(&arguments.sys)?;
-    let mut readings = sample(arguments, &channels)?;
+    let known = look(arguments)?;
+    let mut readings = sample(arguments, &known)?;
     let before = processor_time()?;
     for _ in 0..arguments.count {
         sleep(Duration::from_millis(arguments.every_ms));
-        readings = sample(arguments, &channels)?;
+        readings = sample(arguments, &known)?;
     }
     let cpu_seconds = (processor_time()? - before) / f64::from(arguments.count);
     let outcome = serde_json::to_string(&Outcome { readings, cpu_seconds })?;
@@ -125,8 +136,22 @@ fn discover(sys: &Path) -> Result<Vec<Channel>> {
     Ok(channels)
 }
 
-fn sample(arguments: &Arguments, channels: &[Channel]) -> Result<Readings> {
-    let Arguments { proc, sys, .. } = arguments;
+fn look(Arguments { proc, sys, .. }: &Arguments) -> Result<Known> {
+    let cpus = CpuInfo::from_file(proc.join("cpuinfo"))?;
+    let release = fs::read_to_string("/etc/os-release")?;
+    let pretty = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let network = InterfaceDeviceStatus::from_file(proc.join("net/dev"))?;
+    Ok(Known {
+        channels: discover(sys)?,
+        links: network.0.into_keys().map(|name| link(sys, name)).collect(),
+        cpu_model: cpus.model_name(0).unwrap_or_default().to_owned(),
+        hostname: text(&proc.join("sys/kernel/hostname")).unwrap_or_default(),
+        os: pretty.unwrap_or_default().trim_matches('"').to_owned(),
+        manufacturer: dmi(sys),
+    })
+}
+
+fn sample(Arguments { proc, .. }: &Arguments, known: &Known) -> Result<Readings> {
     let system = ExplicitSystemInfo {
         boot_time_secs: 0,
         ticks_per_second: 100,
@@ -138,21 +163,23 @@ fn sample(arguments: &Arguments, channels: &[Channel]) -> Result<Readings> {
     let load = LoadAverage::from_file(proc.join("loadavg"))?;
     let memory = Meminfo::from_file(proc.join("meminfo"))?;
     let network = InterfaceDeviceStatus::from_file(proc.join("net/dev"))?;
-    let cpus = CpuInfo::from_file(proc.join("cpuinfo"))?;
-    let release = fs::read_to_string("/etc/os-release")?;
-    let pretty = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let counted = |(name, counters): (String, procfs_core::net::DeviceStatus)| {
+        let link = known.links.get(&name)?.clone();
+        let interface = Interface { rx_bytes: counters.recv_bytes, tx_bytes: counters.sent_bytes, ..link };
+        Some((name, interface))
+    };
     Ok(Readings {
         cores: stat.cpu_time.len(),
         load_1m: f64::from(load.one),
-        cpu_model: cpus.model_name(0).unwrap_or_default().to_owned(),
+        cpu_model: known.cpu_model.clone(),
         memory_total: memory.mem_total,
         memory_free: memory.mem_available.unwrap_or_default(),
-        interfaces: network.0.into_iter().map(|(name, counters)| interface(sys, name, &counters)).collect(),
+        interfaces: network.0.into_iter().filter_map(counted).collect(),
         mount_points: mount_points(proc)?,
-        sensors: channels.iter().map(sensor).collect::<Result<_>>()?,
-        hostname: text(&proc.join("sys/kernel/hostname")).unwrap_or_default(),
-        os: pretty.unwrap_or_default().trim_matches('"').to_owned(),
-        manufacturer: dmi(sys),
+        sensors: known.channels.iter().map(sensor).collect::<Result<_>>()?,
+        hostname: known.hostname.clone(),
+        os: known.os.clone(),
+        manufacturer: known.manufacturer.clone(),
     })
 }
 
@@ -163,11 +190,11 @@ fn dmi(sys: &Path) -> String {
     names.iter().filter_map(|name| text(&folder.join(name))).next().unwrap_or_default()
 }
 
-fn interface(sys: &Path, name: String, counters: &procfs_core::net::DeviceStatus) -> (String, Interface) {
+fn link(sys: &Path, name: String) -> (String, Interface) {
     let folder = sys.join("class/net").join(&name);
     let interface = Interface {
-        rx_bytes: counters.recv_bytes,
-        tx_bytes: counters.sent_bytes,
+        rx_bytes: 0,
+        tx_bytes: 0,
         address: text(&folder.join("address")).filter(|address| address != "00:00:00:00:00:00"),
         state: text(&folder.join("operstate")),
         speed: text(&folder.join("speed"))

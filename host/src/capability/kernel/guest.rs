@@ -6,23 +6,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::real::{self, Link};
-use super::system;
+use super::system::{self, System};
 use crate::capability::{ReadError, Readers, Roots};
 use crate::plugin::bindings::cardcage::host::kernel as wit;
 use crate::plugin::bindings::cardcage::types::errors::Error;
 
-/// How old an interface's address, state, speed and mtu may be: drivers take locks to answer for them.
-const LINK_AGE: Duration = Duration::from_secs(10);
+/// How old that may be which seldom changes: what the machine is, and an interface's address, state, speed and mtu, for
+/// which drivers take locks.
+const SELDOM: Duration = Duration::from_secs(10);
 
 /// The facts, for one plugin.
 #[derive(Debug)]
 pub struct Kernel {
     roots: Arc<Roots>,
-    /// For `/proc`, which does not block where it is real, but may where it is recorded.
+    /// For what may block.
     facts: Readers,
     /// For mount points, which block when a network file system dies.
     mounts: Readers,
     links: HashMap<String, (Instant, Link)>,
+    system: Option<(Instant, System)>,
     /// The only paths that `spaces` answers for.
     mount_points: Vec<PathBuf>,
 }
@@ -30,7 +32,7 @@ pub struct Kernel {
 impl Kernel {
     /// The readers outlive the instance, so that a plugin that restarts does not get new threads to block.
     pub fn new(roots: Arc<Roots>, facts: Readers, mounts: Readers) -> Self {
-        Self { roots, facts, mounts, links: HashMap::new(), mount_points: Vec::new() }
+        Self { roots, facts, mounts, links: HashMap::new(), system: None, mount_points: Vec::new() }
     }
 
     /// Asks one file of `/proc`; what it says nothing of is `absent`.
@@ -39,15 +41,20 @@ impl Kernel {
         file: &'static str,
         read: impl Fn(&Roots) -> Option<T> + Send + Sync + 'static,
     ) -> Result<T, Error> {
-        let roots = Arc::clone(&self.roots);
-        let fact = self.facts.once(&self.roots.proc.join(file), move |_| read(&roots)).await?;
+        let fact = match self.roots.proc_answers_at_once {
+            true => read(&self.roots),
+            false => {
+                let roots = Arc::clone(&self.roots);
+                self.facts.once(&self.roots.proc.join(file), move |_| read(&roots)).await?
+            }
+        };
         fact.ok_or_else(|| Error::new("absent", format!("/proc/{file} is not there, or does not say")))
     }
 
     /// The links of these interfaces, asking only for those that are old.
     async fn refresh_links(&mut self, names: &[String]) -> Result<(), Error> {
         let now = Instant::now();
-        self.links.retain(|name, (read, _)| now.duration_since(*read) < LINK_AGE && names.contains(name));
+        self.links.retain(|name, (read, _)| now.duration_since(*read) < SELDOM && names.contains(name));
         let missing: Vec<String> =
             names.iter().filter(|name| !self.links.contains_key(*name)).cloned().collect();
         if missing.is_empty() {
@@ -140,7 +147,11 @@ impl wit::Host for Kernel {
     }
 
     async fn mounts(&mut self) -> Result<Vec<wit::Mount>, Error> {
-        let (mounts, pseudo) = self.ask("self/mountinfo", real::mounts).await?;
+        // The table is locked while something is mounted, so it is not asked for on the plugins' own thread.
+        let (roots, table) = (Arc::clone(&self.roots), self.roots.proc.join("self/mountinfo"));
+        let read = self.facts.once(&table, move |_| real::mounts(&roots)).await?;
+        let (mounts, pseudo) =
+            read.ok_or_else(|| Error::new("absent", "/proc/self/mountinfo is not there, or does not say"))?;
         self.mount_points = mounts.iter().map(|mount| PathBuf::from(&mount.mount_point)).collect();
         let mount = |mount: crate::capability::kernel::parse::Mount| wit::Mount {
             pseudo: pseudo.as_ref().map(|pseudo| pseudo.contains(&mount.file_system)),
@@ -178,7 +189,15 @@ impl wit::Host for Kernel {
     }
 
     async fn system(&mut self) -> Result<wit::SystemInfo, Error> {
-        let system = self.ask("sys/kernel", |roots| Some(system::system(roots))).await?;
+        let system = match self.system.take() {
+            Some((read, system)) if read.elapsed() < SELDOM => (read, system),
+            _ => {
+                let roots = Arc::clone(&self.roots);
+                let folder = self.roots.proc.join("sys/kernel");
+                (Instant::now(), self.facts.once(&folder, move |_| system::system(&roots)).await?)
+            }
+        };
+        let (_, system) = self.system.insert(system).clone();
         Ok(wit::SystemInfo {
             hostname: system.hostname,
             kernel: system.kernel,
