@@ -26,11 +26,11 @@ use std::time::Duration;
 
 pub use board::{Answers, Board, PerSubject, Received};
 pub use inventory::{Refused, Taken};
-pub use record::{Changes, Record, Restored, SavedResource};
+pub use record::{Changes, Record, Restored};
 pub use view::{Conflicts, Filter, Page, View};
 
 use crate::clock::{Clock, Moment};
-use crate::model::{BoardId, Heartbeat, Resource, State, Subject};
+use crate::model::{BoardId, Heartbeat, ResourceHead, State, Subject};
 use inventory::{Inventory, Receipt};
 
 /// The handle. A clone is the same fleet.
@@ -58,19 +58,19 @@ impl Fleet {
 
     /// Takes a heartbeat. `via` is the address of ours that it came in on.
     pub fn heartbeat(&self, report: Heartbeat, via: Option<Ipv4Addr>, body: &[u8]) -> Result<Taken, Refused> {
-        // Shared before the lock is taken: what the report displaces is freed after it is given back.
-        let report = Arc::new(report);
-        let receipt = Receipt { at: self.clock.now(), via, body };
+        // Both are made before the lock is taken, and what is not kept of them is freed after it is given back.
+        let (report, body) = (Arc::new(report), Arc::from(body));
+        let receipt = Receipt { at: self.clock.now(), via, body: &body };
         let events = self.lock().heartbeat(&report, receipt)?;
         event::log(&events);
         Ok(Taken::Kept)
     }
 
     /// Takes a resource report.
-    pub fn resource(&self, report: Resource, via: Option<Ipv4Addr>, body: &[u8]) -> Result<Taken, Refused> {
-        let mut report = Arc::new(report);
-        let receipt = Receipt { at: self.clock.now(), via, body };
-        self.lock().resource(&mut report, receipt)
+    pub fn resource(&self, head: ResourceHead, via: Option<Ipv4Addr>, body: &[u8]) -> Result<Taken, Refused> {
+        let body = Arc::from(body);
+        let receipt = Receipt { at: self.clock.now(), via, body: &body };
+        self.lock().resource(head, receipt)
     }
 
     /// Ends the latest round of queries on a subject: who did not answer has missed it.

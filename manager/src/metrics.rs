@@ -1,7 +1,8 @@
 //! `/metrics`: of the manager itself, and of the fleet, in Prometheus' text form.
 //!
 //! The manager's own are counters that others turn ([`Meters`]). Those of the fleet are made from the inventory when they
-//! are asked for, one family after the other: all of them at once would need a multiple of the memory of the inventory.
+//! are asked for, board by board, as text at once: as objects of the prometheus crate the series of a large fleet would
+//! need a multiple of the memory of the inventory.
 
 mod families;
 mod fleet;
@@ -18,10 +19,8 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// The whole text.
 pub fn render(meters: &Meters, fleet: &Fleet) -> prometheus::Result<String> {
-    let encoder = TextEncoder::new();
-    let mut text = String::new();
     meters.set_boards(fleet.count());
-    encoder.encode_utf8(&meters.gather(), &mut text)?;
-    fleet::render(fleet, &encoder, &mut text)?;
+    let mut text = TextEncoder::new().encode_to_string(&meters.gather())?;
+    fleet::render(fleet, &mut text);
     Ok(text)
 }

@@ -5,7 +5,7 @@
 //! | `query`     | out: the multicast query                                             |
 //! | `heartbeat` | in: `POST /heartbeat`                                                |
 //! | `report`    | what both reports share                                              |
-//! | `resource`  | in: `POST /resource`; its readings come from `extended`, else from `plain` |
+//! | `resource`  | in: `POST /resource`; its readings come from `extended`, else from `plain`, in short from `summary` |
 
 mod extended;
 pub mod heartbeat;
@@ -13,6 +13,7 @@ mod plain;
 pub mod query;
 mod report;
 pub mod resource;
+mod summary;
 #[cfg(test)]
 mod testing;
 

@@ -131,8 +131,8 @@ impl Receiver {
                 self.fleet.heartbeat(report, via, &body).map_err(Rejected::Refused)
             }
             Subject::Resource => {
-                let report = protocol::resource::parse(&body).map_err(Rejected::Malformed)?;
-                self.fleet.resource(report, via, &body).map_err(Rejected::Refused)
+                let head = protocol::resource::head(&body).map_err(Rejected::Malformed)?;
+                self.fleet.resource(head, via, &body).map_err(Rejected::Refused)
             }
         }
     }

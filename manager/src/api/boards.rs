@@ -12,6 +12,7 @@ use super::types::{BoardDetail, BoardState, Boards, Resource};
 use super::{Api, show};
 use crate::fleet::{Filter, View};
 use crate::problem::Problem;
+use crate::protocol;
 
 /// Boards on a page, unless it is told otherwise, and at most.
 const PAGE: usize = 500;
@@ -95,7 +96,12 @@ pub(super) async fn resource(
         let remedy = "wait for the next query, or look at the agent's log";
         return Err(Problem::new(StatusCode::NOT_FOUND, "no readings", detail, remedy));
     };
-    Ok(Json(show::resource(received, api.fleet.clock())))
+    let report = protocol::resource::parse(&received.body).map_err(|error| {
+        // It was checked when it came.
+        let remedy = "report this as an error of Cardcage";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable readings", error.to_string(), remedy)
+    })?;
+    Ok(Json(show::resource(received, &report, api.fleet.clock())))
 }
 
 /// Forgets a board. If it is still there, it comes back as a new one with its next report.

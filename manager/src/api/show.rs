@@ -63,16 +63,15 @@ fn missed(answers: Answers) -> MissedAnswers {
 fn summary(board: &fleet::Board, clock: Clock) -> Summary {
     let gpus = board.heartbeat.gpus.len();
     let Some(received) = &board.resource else { return Summary { gpus, ..Summary::default() } };
-    let readings = &received.report.readings;
-    let memory = readings.memory.as_ref();
+    let summary = received.summary;
     Summary {
         age_ms: Some(millis(clock.now().since(received.at))),
-        cpu_usage_percent: readings.cpu.as_ref().and_then(|cpu| cpu.usage_percent),
-        memory_used: memory.and_then(|memory| memory.used),
-        memory_total: memory.and_then(|memory| memory.total),
-        temperature: readings.cpu_temperature(),
-        power: readings.power(),
-        gpus: gpus.max(readings.gpus.len()),
+        cpu_usage_percent: summary.cpu_usage,
+        memory_used: summary.memory_used,
+        memory_total: summary.memory_total,
+        temperature: summary.temperature,
+        power: summary.power,
+        gpus: gpus.max(summary.gpus),
     }
 }
 
@@ -110,8 +109,8 @@ fn plugin(plugin: &report::Plugin) -> Plugin {
     }
 }
 
-pub(super) fn resource(received: &Received, clock: Clock) -> Resource {
-    let (report, readings) = (&received.report, &received.report.readings);
+pub(super) fn resource(received: &Received, report: &report::Resource, clock: Clock) -> Resource {
+    let readings = &report.readings;
     let since = Since(clock.now().since(received.at));
     Resource {
         received: time_of_day(clock, received.at),

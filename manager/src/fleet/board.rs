@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::record::Unsaved;
 use crate::clock::Moment;
-use crate::model::{BoardId, Heartbeat, Resource, State, Subject};
+use crate::model::{BoardId, Heartbeat, State, Subject, Summary};
 
 /// Queries missed in a row that make a board lost.
 const LOST_AFTER_MISSED: u32 = 3;
@@ -55,10 +55,12 @@ pub struct Board {
 /// Readings, and when they came.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// The report.
-    pub report: Arc<Resource>,
+    /// The report as it came. It was checked.
+    pub body: Arc<[u8]>,
     /// When it came.
     pub at: Moment,
+    /// What fits into a line.
+    pub summary: Summary,
 }
 
 /// An address that a board reported from.

@@ -1,6 +1,6 @@
 //! Every board there is, and the rules by which reports, queries and time change them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::board::{Board, Entry, PerSubject, Received, Round};
 use super::claims::Claims;
 use super::event::Event;
-use super::record::{SavedResource, Unsaved};
+use super::record::Unsaved;
 use super::waiting::{Sender, Waiter, Waiting};
 use crate::clock::Moment;
-use crate::model::{BoardId, Heartbeat, Resource, Slot, State, Subject};
+use crate::model::{BoardId, Heartbeat, ResourceHead, Slot, State, Subject};
 
 /// Boards that are kept. Whoever can reach the port can invent boards, so there must be an end.
 const BOARD_LIMIT: usize = 20_000;
@@ -26,8 +26,8 @@ pub(super) struct Receipt<'a> {
     pub at: Moment,
     /// The address of ours that it came in on.
     pub via: Option<Ipv4Addr>,
-    /// The bytes, for the store.
-    pub body: &'a [u8],
+    /// Its bytes.
+    pub body: &'a Arc<[u8]>,
 }
 
 /// What became of a report that is not refused.
@@ -56,7 +56,9 @@ pub enum Refused {
 #[derive(Debug)]
 pub(super) struct Inventory {
     pub(super) heartbeat_every: Duration,
-    pub(super) boards: BTreeMap<BoardId, Entry>,
+    pub(super) boards: HashMap<BoardId, Entry>,
+    /// The same boards, for those who go through them in pages.
+    pub(super) order: BTreeSet<BoardId>,
     /// Memory for what all of them said.
     pub(super) weight: usize,
     pub(super) slots: Claims<Slot>,
@@ -75,7 +77,8 @@ impl Inventory {
     pub(super) fn new(heartbeat_every: Duration) -> Self {
         Self {
             heartbeat_every,
-            boards: BTreeMap::new(),
+            boards: HashMap::new(),
+            order: BTreeSet::new(),
             weight: 0,
             slots: Claims::new(),
             addresses: Claims::new(),
@@ -106,7 +109,7 @@ impl Inventory {
                 slots.1.inspect(|slot| self.slots.add(*slot, id.clone()));
             }
             entry.board.heartbeat = Arc::clone(report);
-            entry.unsaved.heartbeat = Some(Arc::from(receipt.body));
+            entry.unsaved.heartbeat = Some(Arc::clone(receipt.body));
         }
         let before = entry.answered(Subject::Heartbeat, receipt.at, via);
         note_address(&mut self.addresses, entry, report.host_ip, receipt.at);
@@ -126,7 +129,7 @@ impl Inventory {
         let mut entry = new_entry(id.clone(), Arc::clone(report), receipt.at);
         self.weight = exchange(self.weight, &mut entry.weight.heartbeat, report.weight(receipt.body.len()))?;
         entry.answered(Subject::Heartbeat, receipt.at, self.queried(receipt.via));
-        entry.unsaved.heartbeat = Some(Arc::from(receipt.body));
+        entry.unsaved.heartbeat = Some(Arc::clone(receipt.body));
         self.insert(id.clone(), entry, receipt.at);
         self.receive_waiting(&id, report);
         let (hostname, position) = (report.hostname.to_string(), report.position);
@@ -137,6 +140,7 @@ impl Inventory {
         let heartbeat = Arc::clone(&entry.board.heartbeat);
         heartbeat.position.slot().inspect(|slot| self.slots.add(*slot, id.clone()));
         note_address(&mut self.addresses, &mut entry, heartbeat.host_ip, at);
+        self.order.insert(id.clone());
         self.boards.insert(id, entry);
     }
 
@@ -146,50 +150,37 @@ impl Inventory {
             Some(_) => Sender::Agent(id.clone()),
             None => Sender::Address(heartbeat.host_ip),
         };
-        if let Some(Waiter { mut report, at, via, body }) = self.waiting.take(&sender) {
+        if let Some(Waiter { head, at, via, body }) = self.waiting.take(&sender) {
             // If there is no room for it now, the next one comes soon.
-            let _ = self.resource(&mut report, Receipt { at, via, body: &body });
+            let _ = self.resource(head, Receipt { at, via, body: &body });
         }
     }
 
-    /// Takes a resource report. The one that it displaces is left in `report`.
-    pub(super) fn resource(
-        &mut self,
-        report: &mut Arc<Resource>,
-        receipt: Receipt<'_>,
-    ) -> Result<Taken, Refused> {
+    /// Takes a resource report.
+    pub(super) fn resource(&mut self, head: ResourceHead, receipt: Receipt<'_>) -> Result<Taken, Refused> {
+        let Receipt { at, body, .. } = receipt;
         let via = self.queried(receipt.via);
-        let id = match self.owner(report) {
+        let id = match self.owner(&head) {
             Owner::Board(id) => id,
             Owner::Ambiguous => return Ok(Taken::Ambiguous),
             Owner::Unknown(sender) => {
-                let (report, body) = (Arc::clone(report), Arc::from(receipt.body));
-                self.waiting.put(sender, Waiter { report, at: receipt.at, via: receipt.via, body });
+                self.waiting.put(sender, Waiter { head, at, via: receipt.via, body: Arc::clone(body) });
                 return Ok(Taken::Waiting);
             }
         };
-        let Some(entry) = self.boards.get_mut(&id) else {
-            return Ok(Taken::Ambiguous);
-        };
-        let weight = report.weight(receipt.body.len());
-        self.weight = exchange(self.weight, &mut entry.weight.resource, weight)?;
-        entry.answered(Subject::Resource, receipt.at, via);
-        note_address(&mut self.addresses, entry, report.host_ip, receipt.at);
-        entry.unsaved.resource = Some(SavedResource { at: receipt.at, body: Arc::from(receipt.body) });
-        match &mut entry.board.resource {
-            Some(latest) => {
-                std::mem::swap(&mut latest.report, report);
-                latest.at = receipt.at;
-            }
-            none => *none = Some(Received { report: Arc::clone(report), at: receipt.at }),
-        }
+        let Some(entry) = self.boards.get_mut(&id) else { return Ok(Taken::Ambiguous) };
+        self.weight = exchange(self.weight, &mut entry.weight.resource, body.len())?;
+        entry.answered(Subject::Resource, at, via);
+        note_address(&mut self.addresses, entry, head.host_ip, at);
+        entry.unsaved.resource = true;
+        entry.board.resource = Some(Received { body: Arc::clone(body), at, summary: head.summary });
         Ok(Taken::Kept)
     }
 
     /// Whose report it is. A plain one says only an address, so it belongs to the one board there: best to a live and
     /// plain one, since agents of ours sign theirs.
-    fn owner(&self, report: &Resource) -> Owner {
-        if let Some(agent) = report.agent {
+    fn owner(&self, head: &ResourceHead) -> Owner {
+        if let Some(agent) = head.agent {
             let id = BoardId::of_agent(agent);
             return if self.boards.contains_key(&id) {
                 Owner::Board(id)
@@ -197,7 +188,7 @@ impl Inventory {
                 Owner::Unknown(Sender::Agent(id))
             };
         }
-        let holders = self.addresses.holders(report.host_ip);
+        let holders = self.addresses.holders(head.host_ip);
         let plain =
             |id: &BoardId| self.boards.get(id).is_some_and(|entry| entry.board.heartbeat.agent.is_none());
         let tiers: [&dyn Fn(&BoardId) -> bool; 3] =
@@ -210,7 +201,7 @@ impl Inventory {
                 (None, _) => {}
             }
         }
-        Owner::Unknown(Sender::Address(report.host_ip))
+        Owner::Unknown(Sender::Address(head.host_ip))
     }
 
     pub(super) fn is_live(&self, id: &BoardId) -> bool {
@@ -264,6 +255,7 @@ impl Inventory {
         let Some((id, entry)) = self.boards.remove_entry(id) else {
             return false;
         };
+        self.order.remove(&id);
         self.weight -= entry.weight.heartbeat + entry.weight.resource;
         entry.board.heartbeat.position.slot().inspect(|slot| self.slots.remove(*slot, &id));
         for seen in &entry.board.addresses {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::board::{Answers, Board, PerSubject, Received};
 use super::inventory::{Inventory, new_entry};
 use crate::clock::Moment;
-use crate::model::{BoardId, Heartbeat, Resource};
+use crate::model::{BoardId, Heartbeat};
 
 /// What changed since the last save.
 #[derive(Debug, Default)]
@@ -32,17 +32,8 @@ pub struct Record {
     pub board: Board,
     /// Its heartbeat, if that is another than the saved one.
     pub heartbeat: Option<Arc<[u8]>>,
-    /// Its readings, if they are newer than the saved ones.
-    pub resource: Option<SavedResource>,
-}
-
-/// Readings as they came.
-#[derive(Debug, Clone)]
-pub struct SavedResource {
-    /// When.
-    pub at: Moment,
-    /// The body of the report.
-    pub body: Arc<[u8]>,
+    /// Its readings are newer than the saved ones.
+    pub resource: bool,
 }
 
 /// One board of an earlier run.
@@ -50,8 +41,8 @@ pub struct SavedResource {
 pub struct Restored {
     /// Its heartbeat, and how many bytes that had.
     pub heartbeat: (Heartbeat, usize),
-    /// Its readings, how many bytes they had, and when they came.
-    pub resource: Option<(Resource, usize, Moment)>,
+    /// Its readings.
+    pub resource: Option<Received>,
     /// Its first report.
     pub first_seen: Moment,
     /// Its last report.
@@ -65,12 +56,12 @@ pub struct Restored {
 pub(super) struct Unsaved {
     pub(super) counts: bool,
     pub(super) heartbeat: Option<Arc<[u8]>>,
-    pub(super) resource: Option<SavedResource>,
+    pub(super) resource: bool,
 }
 
 impl Unsaved {
     fn any(&self) -> bool {
-        self.counts || self.heartbeat.is_some() || self.resource.is_some()
+        self.counts || self.heartbeat.is_some() || self.resource
     }
 }
 
@@ -92,7 +83,7 @@ impl Inventory {
             };
             entry.unsaved.counts = true;
             entry.unsaved.heartbeat = entry.unsaved.heartbeat.take().or(record.heartbeat);
-            entry.unsaved.resource = entry.unsaved.resource.take().or(record.resource);
+            entry.unsaved.resource |= record.resource;
         }
     }
 
@@ -102,10 +93,8 @@ impl Inventory {
         let id = BoardId::of(&heartbeat);
         let mut entry = new_entry(id.clone(), Arc::new(heartbeat), now);
         entry.weight.heartbeat = entry.board.heartbeat.weight(length);
-        if let Some((report, length, at)) = restored.resource {
-            entry.weight.resource = report.weight(length);
-            entry.board.resource = Some(Received { report: Arc::new(report), at });
-        }
+        entry.weight.resource = restored.resource.as_ref().map_or(0, |received| received.body.len());
+        entry.board.resource = restored.resource;
         self.weight += entry.weight.heartbeat + entry.weight.resource;
         entry.board.first_seen = restored.first_seen;
         entry.board.last_seen = restored.last_seen;

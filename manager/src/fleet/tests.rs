@@ -1,7 +1,7 @@
 //! The inventory, driven by hand: every moment is given.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::inventory::{Inventory, Receipt, Taken};
 use super::{Filter, Refused, Restored};
 use crate::clock::Moment;
-use crate::model::readings::Readings;
 use crate::model::report::Agent;
-use crate::model::{BoardId, Heartbeat, Position, Resource, State, Subject};
+use crate::model::{BoardId, Heartbeat, Position, ResourceHead, State, Subject, Summary};
 
 const PERIOD: i64 = 5_000;
 const OURS: Ipv4Addr = Ipv4Addr::new(192, 168, 10, 254);
+
+static BODY: LazyLock<Arc<[u8]>> = LazyLock::new(|| Arc::from(&b"{}"[..]));
 
 /// A fleet, and the time in it.
 struct World {
@@ -33,7 +34,7 @@ impl World {
     }
 
     fn receipt(&self) -> Receipt<'static> {
-        Receipt { at: self.at(), via: Some(OURS), body: b"{}" }
+        Receipt { at: self.at(), via: Some(OURS), body: &BODY }
     }
 
     /// A query goes out from these addresses, a period after the one before.
@@ -49,9 +50,9 @@ impl World {
         self.inventory.heartbeat(&Arc::new(board.clone()), receipt).unwrap();
     }
 
-    fn resource(&mut self, report: Resource) -> Taken {
+    fn resource(&mut self, head: ResourceHead) -> Taken {
         let receipt = self.receipt();
-        self.inventory.resource(&mut Arc::new(report), receipt).unwrap()
+        self.inventory.resource(head, receipt).unwrap()
     }
 
     fn state(&self, board: &Heartbeat) -> State {
@@ -102,14 +103,8 @@ fn ours(id: u128, slot_id: i32, host_ip: [u8; 4]) -> Heartbeat {
     Heartbeat { agent: Some(agent), ..plain(slot_id, "ours", host_ip) }
 }
 
-fn readings(host_ip: [u8; 4], agent: Option<u128>) -> Resource {
-    Resource {
-        host_ip: host_ip.into(),
-        agent: agent.map(Uuid::from_u128),
-        readings: Readings::default(),
-        cores_allocated: None,
-        components: Vec::new(),
-    }
+fn readings(host_ip: [u8; 4], agent: Option<u128>) -> ResourceHead {
+    ResourceHead { host_ip: host_ip.into(), agent: agent.map(Uuid::from_u128), summary: Summary::default() }
 }
 
 #[test]
@@ -375,7 +370,7 @@ proptest! {
                 Step::Resource { board, signed } => {
                     let agent = signed.then_some(u128::from(board));
                     let receipt = world.receipt();
-                    let _ = world.inventory.resource(&mut Arc::new(readings([10, 0, 0, board % 4], agent)), receipt);
+                    let _ = world.inventory.resource(readings([10, 0, 0, board % 4], agent), receipt);
                     prop_assert_eq!(total(&world), before);
                 }
                 Step::Forget { board } => {

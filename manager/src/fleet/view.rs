@@ -58,12 +58,13 @@ impl Conflicts {
 impl Inventory {
     /// Boards in the order of their ids.
     pub(super) fn page(&self, filter: &Filter, after: Option<&str>, limit: usize) -> Page {
-        let admitted = || self.boards.values().map(|entry| &entry.board).filter(|board| filter.admits(board));
+        let total = self.boards.values().filter(|entry| filter.admits(&entry.board)).count();
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut rest = self.boards.range::<str, _>((start, Bound::Unbounded)).map(|(_, entry)| &entry.board);
+        let rest = self.order.range::<str, _>((start, Bound::Unbounded));
+        let mut rest = rest.filter_map(|id| self.boards.get(id)).map(|entry| &entry.board);
         let mut rest = rest.by_ref().filter(|board| filter.admits(board));
         let boards = rest.by_ref().take(limit).map(|board| self.look(board)).collect();
-        Page { boards, total: admitted().count(), more: rest.next().is_some() }
+        Page { boards, total, more: rest.next().is_some() }
     }
 
     /// One board.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::model::{BoardId, Resource};
+use crate::model::{BoardId, ResourceHead};
 
 /// Reports that wait at the same time.
 const LIMIT: usize = 1024;
@@ -32,7 +32,7 @@ pub(super) enum Sender {
 /// A report that waits, with what came with it.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    pub(super) report: Arc<Resource>,
+    pub(super) head: ResourceHead,
     pub(super) at: Moment,
     pub(super) via: Option<Ipv4Addr>,
     pub(super) body: Arc<[u8]>,
@@ -40,7 +40,7 @@ pub(super) struct Waiter {
 
 impl Waiter {
     fn weight(&self) -> usize {
-        self.report.weight(self.body.len())
+        size_of::<Self>() + self.body.len()
     }
 }
 
@@ -90,22 +90,11 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::readings::Readings;
+    use crate::model::Summary;
 
     fn waiter(at: i64) -> Waiter {
-        let report = Resource {
-            host_ip: Ipv4Addr::LOCALHOST,
-            agent: None,
-            readings: Readings::default(),
-            cores_allocated: None,
-            components: Vec::new(),
-        };
-        Waiter {
-            report: Arc::new(report),
-            at: Moment::from_millis(at),
-            via: None,
-            body: Arc::from(&b"{}"[..]),
-        }
+        let head = ResourceHead { host_ip: Ipv4Addr::LOCALHOST, agent: None, summary: Summary::default() };
+        Waiter { head, at: Moment::from_millis(at), via: None, body: Arc::from(&b"{}"[..]) }
     }
 
     fn address(number: usize) -> Sender {

@@ -4,8 +4,6 @@ mod board;
 mod resource;
 mod sensor;
 
-use prometheus::proto::MetricType;
-
 use super::fleet::{Family, Series, Subject};
 
 /// All of them.
@@ -22,7 +20,7 @@ const fn gauge(
     help: &'static str,
     collect: Collect,
 ) -> Family {
-    Family { name, help, kind: MetricType::GAUGE, labels, collect }
+    Family { name, help, kind: "gauge", labels, collect }
 }
 
 /// A family whose values go up, until their source starts anew.
@@ -32,7 +30,7 @@ const fn counter(
     help: &'static str,
     collect: Collect,
 ) -> Family {
-    Family { name, help, kind: MetricType::COUNTER, labels, collect }
+    Family { name, help, kind: "counter", labels, collect }
 }
 
 #[cfg(test)]

@@ -1,22 +1,25 @@
 //! The metrics of the fleet, from the inventory as it stands.
 
 use std::collections::BTreeSet;
+use std::fmt::{Display, Write as _};
 use std::time::SystemTime;
-
-use prometheus::TextEncoder;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::families;
 use crate::clock::{Clock, Moment};
-use crate::fleet::{Board, Filter, Fleet, View};
-use crate::model::State;
-use crate::model::readings::Readings;
+use crate::fleet::{Filter, Fleet, View};
+use crate::model::report::Resource;
+use crate::model::{State, readings::Readings};
+use crate::protocol;
+
+/// What the names of all families begin with.
+const PREFIX: &str = "cardcage_board_";
 
 /// One family of series. Base units; the name ends in the unit, as Prometheus asks.
 pub(super) struct Family {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
-    pub(super) kind: MetricType,
+    /// `gauge` or `counter`.
+    pub(super) kind: &'static str,
     /// Labels besides those that every series of a board has.
     pub(super) labels: &'static [&'static str],
     /// Gives the series of one board.
@@ -25,17 +28,17 @@ pub(super) struct Family {
 
 /// The board that series are made of.
 pub(super) struct Subject<'a> {
-    pub(super) board: &'a Board,
     pub(super) view: &'a View,
+    /// None for a board that is lost, too: what it measured then says nothing about now.
+    pub(super) resource: Option<Resource>,
     pub(super) clock: Clock,
     pub(super) now: Moment,
 }
 
 impl Subject<'_> {
-    /// The readings, unless the board is lost: what it measured then says nothing about now.
+    /// The readings.
     pub(super) fn readings(&self) -> Option<&Readings> {
-        let resource = self.board.resource.as_ref().filter(|_| self.board.state != State::Lost);
-        resource.map(|resource| &resource.report.readings)
+        self.resource.as_ref().map(|resource| &resource.readings)
     }
 
     /// A moment as Prometheus writes it.
@@ -45,88 +48,92 @@ impl Subject<'_> {
     }
 }
 
-/// Where the series of one family go.
+/// Where the series of one board in one family go.
 pub(super) struct Series<'a> {
     family: &'a Family,
-    metrics: Vec<Metric>,
-    /// The labels of the board at hand.
-    base: Vec<LabelPair>,
-    /// The label values that the board at hand has used: a report may name two things alike, and a series may not stand
-    /// there twice.
+    text: &'a mut String,
+    /// What every series of the board says of it.
+    base: &'a str,
+    /// The labels that were used. A report may name two things alike, and no series may stand there twice.
     used: BTreeSet<String>,
 }
 
 impl Series<'_> {
     /// One series. An unknown value is none.
     pub(super) fn push(&mut self, labels: &[&str], value: impl Into<Option<f64>>) {
-        let Some(value) = value.into() else { return };
-        debug_assert_eq!(labels.len(), self.family.labels.len());
-        if !self.used.insert(labels.join("\0")) {
-            return;
+        if let Some(value) = value.into() {
+            self.write(labels, value);
         }
-        let own = self.family.labels.iter().zip(labels).map(|(name, value)| pair(name, value));
-        let mut metric = Metric::from_label(self.base.iter().cloned().chain(own).collect());
-        if self.family.kind == MetricType::COUNTER {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
-        self.metrics.push(metric);
     }
 
     /// The same for a count.
     pub(super) fn count(&mut self, labels: &[&str], value: impl Into<Option<u64>>) {
-        #[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]
-        self.push(labels, value.into().map(|value| value as f64));
+        if let Some(value) = value.into() {
+            self.write(labels, value);
+        }
+    }
+
+    fn write(&mut self, labels: &[&str], value: impl Display) {
+        let mut own = String::new();
+        for (name, value) in self.family.labels.iter().zip(labels) {
+            push_label(&mut own, name, value);
+        }
+        if !self.used.contains(&own) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(self.text, "{PREFIX}{}{{{}{own}}} {value}", self.family.name, self.base);
+            self.used.insert(own);
+        }
     }
 }
 
 /// Appends the text of every family that has a series.
-pub(super) fn render(fleet: &Fleet, encoder: &TextEncoder, text: &mut String) -> prometheus::Result<()> {
+pub(super) fn render(fleet: &Fleet, text: &mut String) {
     let views = fleet.boards(&Filter::default(), None, usize::MAX).boards;
     let (clock, now) = (fleet.clock(), fleet.clock().now());
-    for family in families::all() {
-        let mut series = Series { family, metrics: Vec::new(), base: Vec::new(), used: BTreeSet::new() };
-        for view in &views {
-            series.base = labels(&view.board);
-            series.used.clear();
-            (family.collect)(&Subject { board: &view.board, view, clock, now }, &mut series);
-        }
-        if !series.metrics.is_empty() {
-            encoder.encode_utf8(&[assemble(family, series.metrics)], text)?;
+    // A family's series must stand together, so each has a text of its own until all boards are through.
+    let mut families: Vec<_> = families::all().map(|family| (family, String::new())).collect();
+    for view in &views {
+        let subject = Subject { view, resource: resource(view), clock, now };
+        let base = base(view);
+        for (family, text) in &mut families {
+            (family.collect)(&subject, &mut Series { family, text, base: &base, used: BTreeSet::new() });
         }
     }
-    Ok(())
+    for (family, series) in families.iter().filter(|(_, series)| !series.is_empty()) {
+        let Family { name, help, kind, .. } = family;
+        let _ = write!(text, "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}\n{series}");
+    }
 }
 
-fn assemble(family: &Family, metrics: Vec<Metric>) -> MetricFamily {
-    let mut assembled = MetricFamily::default();
-    assembled.set_name(format!("cardcage_board_{}", family.name));
-    assembled.set_help(family.help.to_owned());
-    assembled.set_field_type(family.kind);
-    assembled.set_metric(metrics);
-    assembled
+fn resource(view: &View) -> Option<Resource> {
+    let received = view.board.resource.as_ref().filter(|_| view.board.state != State::Lost)?;
+    protocol::resource::parse(&received.body).ok()
 }
 
-/// What every series of a board says of it.
-fn labels(board: &Board) -> Vec<LabelPair> {
-    let position = board.heartbeat.position;
-    vec![
-        pair("board", board.id.as_str()),
-        pair("box", &position.box_id.to_string()),
-        pair("slot", &position.slot_id.to_string()),
-        pair("cpu", &position.cpu_id.to_string()),
-        pair("host", board.heartbeat.hostname.as_str()),
-    ]
+fn base(view: &View) -> String {
+    let (board, position) = (&view.board, view.board.heartbeat.position);
+    let mut base = String::new();
+    push_label(&mut base, "board", board.id.as_str());
+    push_label(&mut base, "box", &position.box_id.to_string());
+    push_label(&mut base, "slot", &position.slot_id.to_string());
+    push_label(&mut base, "cpu", &position.cpu_id.to_string());
+    push_label(&mut base, "host", board.heartbeat.hostname.as_str());
+    // The first label has nothing before it.
+    base.split_off(1)
 }
 
-fn pair(name: &str, value: &str) -> LabelPair {
-    let mut pair = LabelPair::default();
-    pair.set_name(name.to_owned());
-    pair.set_value(value.to_owned());
-    pair
+/// Appends one label, after a comma.
+fn push_label(labels: &mut String, name: &str, value: &str) {
+    labels.push(',');
+    labels.push_str(name);
+    labels.push_str("=\"");
+    for character in value.chars() {
+        match character {
+            '\\' => labels.push_str("\\\\"),
+            '"' => labels.push_str("\\\""),
+            '\n' => labels.push_str("\\n"),
+            other => labels.push(other),
+        }
+    }
+    labels.push('"');
 }

@@ -37,36 +37,6 @@ pub struct Readings {
     pub sensors: Vec<Sensor>,
 }
 
-impl Readings {
-    /// Bytes of the items, without their text.
-    pub fn weight(&self) -> usize {
-        size_of_val(self.networks.as_slice())
-            + size_of_val(self.disks.as_slice())
-            + size_of_val(self.gpus.as_slice())
-            + size_of_val(self.sensors.as_slice())
-    }
-
-    /// The sensors of one kind at one part of the board that have a good value, and their values.
-    fn values<'a>(&'a self, part: &'a str, kind: &'a str) -> impl Iterator<Item = (&'a Sensor, f64)> {
-        self.sensors
-            .iter()
-            .filter(move |sensor| sensor.place.part.as_str() == part && sensor.kind.as_str() == kind)
-            .filter_map(|sensor| Some((sensor, sensor.good_value()?)))
-    }
-
-    /// How warm the processors are: the highest good reading at one of them, in degrees Celsius.
-    pub fn cpu_temperature(&self) -> Option<f64> {
-        self.values("cpu", "temperature").map(|(_, value)| value).reduce(f64::max)
-    }
-
-    /// What the board draws, in watts: its own primary sensor if it has one, else processors and accelerators together.
-    pub fn power(&self) -> Option<f64> {
-        let whole = self.values("board", "power").find(|(sensor, _)| sensor.is_primary());
-        let parts = || self.values("cpu", "power").chain(self.values("gpu", "power")).map(|(_, value)| value);
-        whole.map(|(_, value)| value).or_else(|| parts().reduce(|sum, value| sum + value))
-    }
-}
-
 /// The processors, taken together.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cpu {
@@ -220,11 +190,6 @@ impl Sensor {
     pub fn good_value(&self) -> Option<f64> {
         self.value.filter(|_| self.status.as_str() == "ok")
     }
-
-    /// Speaks for its place as a whole.
-    fn is_primary(&self) -> bool {
-        self.role.as_ref().is_some_and(|role| role.as_str() == "primary")
-    }
 }
 
 /// Where a sensor sits.
@@ -249,43 +214,4 @@ pub struct Limits {
     pub upper_critical: Option<f64>,
     /// Damage at or above.
     pub upper_fatal: Option<f64>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sensor(part: &str, kind: &str, status: &str, value: f64) -> Sensor {
-        Sensor {
-            place: Place { part: part.into(), name: None },
-            kind: kind.into(),
-            status: status.into(),
-            value: Some(value),
-            ..Sensor::default()
-        }
-    }
-
-    #[test]
-    fn the_warmest_good_sensor_speaks_for_the_processors() {
-        let sensors = vec![
-            sensor("cpu", "temperature", "ok", 51.0),
-            sensor("cpu", "temperature", "ok", 58.5),
-            sensor("cpu", "temperature", "failed", 255.0),
-            sensor("board", "temperature", "ok", 70.0),
-        ];
-        assert_eq!(Readings { sensors, ..Readings::default() }.cpu_temperature(), Some(58.5));
-    }
-
-    #[test]
-    fn the_boards_own_power_sensor_is_preferred_to_the_sum_of_its_parts() {
-        let mut sensors = vec![sensor("cpu", "power", "ok", 35.0), sensor("gpu", "power", "ok", 150.0)];
-        assert_eq!(Readings { sensors: sensors.clone(), ..Readings::default() }.power(), Some(185.0));
-        sensors.push(Sensor { role: Some("primary".into()), ..sensor("board", "power", "ok", 240.0) });
-        assert_eq!(Readings { sensors, ..Readings::default() }.power(), Some(240.0));
-    }
-
-    #[test]
-    fn no_sensor_is_no_reading() {
-        assert_eq!((Readings::default().power(), Readings::default().cpu_temperature()), (None, None));
-    }
 }

@@ -83,13 +83,40 @@ pub struct Plugin {
     pub reason: Option<Text>,
 }
 
-/// How the board is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Resource {
+/// What the inventory keeps of a resource report beside its bytes: whose it is, and the readings that fit into a line.
+///
+/// A fleet sends thousands of these a second, and a reader asks for a few. So a report is checked in full when it comes and
+/// thrown away but for this; the bytes, one piece of memory and not a hundred, become a [`Resource`] when somebody asks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ResourceHead {
     /// The address it was asked on; for a plain agent the only thing that says whose report this is.
     pub host_ip: Ipv4Addr,
     /// The agent, if it is one of ours.
     pub agent: Option<Uuid>,
+    /// The readings in short.
+    pub summary: Summary,
+}
+
+/// The readings that fit into a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Summary {
+    /// Percent.
+    pub cpu_usage: Option<f64>,
+    /// Bytes.
+    pub memory_used: Option<u64>,
+    /// Bytes.
+    pub memory_total: Option<u64>,
+    /// Of the warmest processor, in degrees Celsius.
+    pub temperature: Option<f64>,
+    /// What the board draws, in watts.
+    pub power: Option<f64>,
+    /// Number of accelerators.
+    pub gpus: usize,
+}
+
+/// How the board is, in full.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
     /// The readings.
     pub readings: Readings,
     /// Cores promised to deployed instances.
@@ -103,13 +130,6 @@ impl Heartbeat {
     pub fn weight(&self, length: usize) -> usize {
         let plugins = self.agent.as_ref().map_or(0, |agent| size_of_val(agent.plugins.as_slice()));
         size_of::<Self>() + length + size_of_val(self.gpus.as_slice()) + plugins
-    }
-}
-
-impl Resource {
-    /// Bytes that this takes in memory, roughly: its items, and the text of a report of `length` bytes.
-    pub fn weight(&self, length: usize) -> usize {
-        size_of::<Self>() + length + self.readings.weight() + size_of_val(self.components.as_slice())
     }
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, Row, Transaction, named_params};
 use tracing::{error, warn};
 
 use crate::clock::{Clock, Moment};
-use crate::fleet::{Changes, Record, Restored};
+use crate::fleet::{Changes, Received, Record, Restored};
 use crate::protocol;
 
 /// Number of the schema, kept as `user_version`.
@@ -175,8 +175,10 @@ fn restored(row: &Row<'_>, clock: Clock) -> Result<Result<Restored, protocol::Ba
     let parsed = protocol::heartbeat::parse(&heartbeat).map(|report| Restored {
         heartbeat: (report, heartbeat.len()),
         // Readings that are not understood are only old readings.
-        resource: resource
-            .and_then(|(body, at)| Some((protocol::resource::parse(&body).ok()?, body.len(), at))),
+        resource: resource.and_then(|(body, at)| {
+            let head = protocol::resource::head(&body).ok()?;
+            Some(Received { body: body.into(), at, summary: head.summary })
+        }),
         first_seen,
         last_seen,
         missed,
@@ -211,12 +213,10 @@ fn save_board(transaction: &Transaction<'_>, record: &Record, clock: Clock) -> r
     if known == 0 {
         return Ok(());
     }
-    if let Some(resource) = &record.resource {
-        transaction.prepare_cached("INSERT OR REPLACE INTO resource VALUES (?, ?, ?)")?.execute((
-            board.id.as_str(),
-            millis(clock, resource.at),
-            &*resource.body,
-        ))?;
+    if let Some(received) = board.resource.as_ref().filter(|_| record.resource) {
+        let replace = "INSERT OR REPLACE INTO resource VALUES (?, ?, ?)";
+        let values = (board.id.as_str(), millis(clock, received.at), &*received.body);
+        transaction.prepare_cached(replace)?.execute(values)?;
     }
     Ok(())
 }

@@ -5,14 +5,14 @@ use crate::model::{State, Text};
 
 pub(super) static FAMILIES: &[Family] = &[
     gauge("up", &[], "1 if the board answers, 0 if it is late or lost.", |subject, series| {
-        series.push(&[], if subject.board.state == State::Up { 1.0 } else { 0.0 });
+        series.push(&[], if subject.view.board.state == State::Up { 1.0 } else { 0.0 });
     }),
     gauge(
         "info",
         &["address", "type", "resource_type", "os", "arch", "agent"],
         "Always 1; the labels say what the board is.",
         |subject, series| {
-            let heartbeat = &subject.board.heartbeat;
+            let heartbeat = &subject.view.board.heartbeat;
             let version = heartbeat.agent.as_ref().and_then(|agent| agent.version.as_ref());
             let labels = [
                 &heartbeat.host_ip.to_string(),
@@ -26,10 +26,10 @@ pub(super) static FAMILIES: &[Family] = &[
         },
     ),
     gauge("last_seen_timestamp_seconds", &[], "When the board last reported.", |subject, series| {
-        series.push(&[], subject.timestamp(subject.board.last_seen));
+        series.push(&[], subject.timestamp(subject.view.board.last_seen));
     }),
     counter("missed_answers_total", &["url"], "Queries that the board did not answer.", |subject, series| {
-        let answers = subject.board.answers;
+        let answers = subject.view.board.answers;
         series.count(&["/heartbeat"], answers.heartbeat.missed_total);
         series.count(&["/resource"], answers.resource.missed_total);
     }),
@@ -48,7 +48,7 @@ pub(super) static FAMILIES: &[Family] = &[
         &["plugin", "version", "state"],
         "Always 1; the labels say which plugins the board has and how they are.",
         |subject, series| {
-            let plugins = subject.board.heartbeat.agent.iter().flat_map(|agent| &agent.plugins);
+            let plugins = subject.view.board.heartbeat.agent.iter().flat_map(|agent| &agent.plugins);
             for plugin in plugins {
                 series.push(&[plugin.name.as_str(), plugin.version.as_str(), plugin.state.as_str()], 1.0);
             }

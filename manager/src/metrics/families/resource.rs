@@ -11,7 +11,7 @@ const GPU: &[&str] = &["gpu", "device"];
 
 pub(super) static FAMILIES: &[Family] = &[
     gauge("resource_age_seconds", &[], "Time since the board's readings came.", |subject, series| {
-        let at = subject.board.resource.as_ref().map(|resource| resource.at);
+        let at = subject.view.board.resource.as_ref().map(|resource| resource.at);
         series.push(&[], at.map(|at| subject.now.since(at).as_secs_f64()));
     }),
     gauge("cpu_usage_ratio", &[], "Share of time in which the processors were busy.", |subject, series| {
@@ -21,10 +21,8 @@ pub(super) static FAMILIES: &[Family] = &[
         cpu(subject, series, |cpu| cpu.cores.map(f64::from));
     }),
     gauge("cpu_cores_allocated", &[], "Cores promised to deployed instances.", |subject, series| {
-        if subject.readings().is_some() {
-            let report = subject.board.resource.as_ref().and_then(|resource| resource.report.cores_allocated);
-            series.push(&[], report.map(f64::from));
-        }
+        let allocated = subject.resource.as_ref().and_then(|resource| resource.cores_allocated);
+        series.count(&[], allocated.map(u64::from));
     }),
     gauge("load_average", &["period"], "Mean number of runnable tasks.", |subject, series| {
         if let Some(cpu) = subject.readings().and_then(|readings| readings.cpu.as_ref()) {
@@ -102,11 +100,9 @@ pub(super) static FAMILIES: &[Family] = &[
     gauge("gpu_memory_usage_ratio", GPU, "Share of the accelerator's memory in use.", |subject, series| {
         gpu(subject, series, |gpu| gpu.memory_usage.map(ratio));
     }),
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]
     gauge("gpu_memory_used_bytes", GPU, "The accelerator's memory in use.", |subject, series| {
         gpu(subject, series, |gpu| gpu.memory_used.map(|bytes| bytes as f64));
     }),
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]
     gauge("gpu_memory_size_bytes", GPU, "The accelerator's memory in all.", |subject, series| {
         gpu(subject, series, |gpu| gpu.memory_total.map(|bytes| bytes as f64));
     }),
