@@ -30,8 +30,9 @@ use crate::serve::Server;
 use crate::store::{StateDir, agent_id};
 use crate::telemetry::Telemetry;
 
-/// Accepted queries that wait to be answered.
-const QUERIES: usize = 64;
+/// Accepted queries that wait to be answered: more than the largest burst that discovery lets through, so that one
+/// manager's burst does not push out another's query.
+const QUERIES: usize = 512;
 /// How long stopping may take.
 const GRACE: Duration = Duration::from_secs(3);
 /// Threads on which plugins' reads may block, over all plugins.

@@ -159,7 +159,7 @@ impl Instance {
         deadline: Duration,
     ) -> Result<Self, CallError> {
         let Capabilities { kernel, files, lines } = capabilities;
-        let output = log::guest::Output(lines.clone());
+        let output = log::guest::Output::new(lines.clone());
         let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);

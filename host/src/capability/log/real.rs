@@ -12,7 +12,7 @@ const BURST: u32 = 20;
 /// After that, one line in this time.
 const EVERY: Duration = Duration::from_secs(1);
 /// Longest line, in bytes.
-const LINE: usize = 1024;
+pub(super) const LINE: usize = 1024;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
