@@ -1,13 +1,11 @@
 //! End to end: what an operator and a manager see, and nothing else. One file a subject.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may panic, that is how it fails"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic, that is how it fails")]
 
 mod folder; // files that are no plugins
 mod hostile; // plugins that misbehave
+mod process; // the agent's command line, signals and files
+mod queries; // which query is answered
 mod reports; // what a report says
 mod siege; // what is watched meanwhile
 mod vendor; // a new board by dropping a file

@@ -86,6 +86,12 @@ impl AgentPlan {
         Agent { prepared, process }
     }
 
+    /// Starts it and does not wait.
+    #[track_caller]
+    pub fn launch(self) -> Process {
+        self.prepare().launch()
+    }
+
     /// Runs a command of `cardcage-agent` with this configuration, to its end.
     #[track_caller]
     pub fn output(self, command: &[&str]) -> Output {

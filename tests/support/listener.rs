@@ -106,7 +106,7 @@ impl Listener {
     /// Asks with `data.extensions`, and an id of its own: without one, the same query again within half a second is a
     /// duplicate.
     pub fn ask_extended(&self, url: &str) {
-        let id = format!("query-{}", self.asked.get());
+        let id = format!("{}-{}", self.address, self.asked.get());
         self.asked.set(self.asked.get() + 1);
         let more = json!({"extensions": ["cardcage/1"], "query_id": id});
         self.send(self.query(url, &more).to_string().as_bytes());
