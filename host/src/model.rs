@@ -3,11 +3,12 @@
 //!
 //! Units are those of `wit/types/readings.wit`. Unknown is absent, never 0.
 
+mod fair;
 mod merge;
 mod plugin;
 mod readings;
 
-pub use merge::{Aged, Contribution, GpuReading, Snapshot};
+pub use merge::{Aged, Contribution, GpuReading, Snapshot, most};
 pub use plugin::{Digest, PluginName, PluginState, PluginStatus, Support};
 pub use readings::{
     Cpu, Disk, Extras, Gpu, Identity, Limits, Memory, Network, Place, Readings, Sensor, Status, Value,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::fair::share;
 use super::{
     Cpu, Disk, Extras, Gpu, Identity, Memory, Network, Place, PluginName, Readings, Sensor, Status, Support,
 };
@@ -37,6 +38,14 @@ pub struct Aged<T> {
 pub struct GpuReading {
     pub index: u32,
     pub gpu: Aged<Gpu>,
+}
+
+/// The most items of a snapshot, over all probes: as many as `wit/types/readings.wit` lets one have.
+pub mod most {
+    pub const NETWORKS: usize = 1024;
+    pub const DISKS: usize = 1024;
+    pub const GPUS: usize = 256;
+    pub const SENSORS: usize = 4096;
 }
 
 /// The board at one moment.
@@ -147,13 +156,14 @@ impl Merge {
     }
 
     fn finish(self) -> Snapshot {
+        let gpus = share(self.gpus.into_values().collect(), most::GPUS);
         Snapshot {
             cpu: self.cpu,
             memory: self.memory,
-            networks: self.networks.into_values().collect(),
-            disks: self.disks.into_values().collect(),
-            gpus: (0..).zip(self.gpus.into_values()).map(|(index, gpu)| GpuReading { index, gpu }).collect(),
-            sensors: self.sensors.into_values().collect(),
+            networks: share(self.networks.into_values().collect(), most::NETWORKS),
+            disks: share(self.disks.into_values().collect(), most::DISKS),
+            gpus: (0..).zip(gpus).map(|(index, gpu)| GpuReading { index, gpu }).collect(),
+            sensors: share(self.sensors.into_values().collect(), most::SENSORS),
             identity: self.identity,
         }
     }
@@ -278,5 +288,18 @@ mod tests {
         let numbered: Vec<_> =
             snapshot.gpus.iter().map(|g| (g.index, g.gpu.reading.device.as_str())).collect();
         assert_eq!(numbered, [(0, "0000:03:00.0"), (1, "0000:0b:00.0")]);
+    }
+    #[test]
+    fn a_plugin_with_more_than_a_snapshot_holds_pushes_no_other_out() {
+        let flood = (0..5000).map(|number| {
+            let mut one = sensor(1.0).sensors.remove(0);
+            one.name = format!("a{number}");
+            one
+        });
+        let flood = Readings { sensors: flood.collect(), ..Readings::default() };
+        let snapshot =
+            merge([says("flood", Support::Board, 0, flood), says("quiet", Support::Generic, 0, sensor(2.0))]);
+        assert_eq!(snapshot.sensors.len(), most::SENSORS);
+        assert!(snapshot.sensors.iter().any(|sensor| sensor.plugin.as_str() == "quiet"));
     }
 }

@@ -1,6 +1,6 @@
 //! `data.cardcage`: what v1.1 has no field for. Unknown is absent here, and every reading has its age.
 //!
-//! Each probe is bounded by the runtime already; the bounds here hold for all of them together.
+//! The lists of readings are bounded in the snapshot already.
 
 use cardcage_wire::extension as wire;
 
@@ -11,11 +11,6 @@ use crate::model::{
 };
 use crate::store::AgentId;
 
-/// Most items of each list in a report, as `wit/types/readings.wit` bounds one probe.
-pub(super) const NETWORKS: usize = 1024;
-pub(super) const DISKS: usize = 1024;
-pub(super) const GPUS: usize = 256;
-const SENSORS: usize = 4096;
 const EXTRAS: usize = 64;
 const PLUGINS: usize = 256;
 
@@ -60,10 +55,10 @@ fn readings(snapshot: &Snapshot) -> wire::Readings {
     wire::Readings {
         cpu: snapshot.cpu.as_ref().map(cpu),
         memory: snapshot.memory.as_ref().map(memory),
-        network: snapshot.networks.iter().take(NETWORKS).map(network).collect(),
-        disk: snapshot.disks.iter().take(DISKS).map(disk).collect(),
-        gpu: snapshot.gpus.iter().take(GPUS).map(gpu).collect(),
-        sensors: snapshot.sensors.iter().take(SENSORS).map(sensor).collect(),
+        network: snapshot.networks.iter().map(network).collect(),
+        disk: snapshot.disks.iter().map(disk).collect(),
+        gpu: snapshot.gpus.iter().map(gpu).collect(),
+        sensors: snapshot.sensors.iter().map(sensor).collect(),
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn report(
 }
 
 fn gpus(snapshot: &Snapshot) -> Vec<Gpu> {
-    let gpus = snapshot.gpus.iter().take(extension::GPUS);
+    let gpus = snapshot.gpus.iter();
     gpus.map(|gpu| Gpu {
         index: number(Some(gpu.index), None),
         name: text(gpu.gpu.reading.name.as_ref(), None),

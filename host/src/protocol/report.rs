@@ -1,5 +1,7 @@
 //! The body of a report: the document's fields, and `data.cardcage` where the query asked for it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use cardcage_wire::board::{Envelope, REPORT_LIMIT};
 use tracing::warn;
@@ -22,16 +24,22 @@ pub struct Agent {
 
 /// The body that answers a query.
 pub fn body(agent: &Agent, asked: &Accepted, snapshot: &Snapshot, plugins: &[PluginStatus]) -> Bytes {
-    let write = |extended| match asked.query.subject {
+    let write = |snapshot: &Snapshot| match asked.query.subject {
         Subject::Heartbeat => {
-            Envelope::new(heartbeat::report(agent, asked, snapshot, plugins, extended)).to_bytes()
+            Envelope::new(heartbeat::report(agent, asked, snapshot, plugins, asked.query.extended)).to_bytes()
         }
-        Subject::Resource => Envelope::new(resource::report(agent, asked, snapshot, extended)).to_bytes(),
+        Subject::Resource => {
+            Envelope::new(resource::report(agent, asked, snapshot, asked.query.extended)).to_bytes()
+        }
     };
-    let mut body = write(asked.query.extended);
-    if body.len() > REPORT_LIMIT && asked.query.extended {
-        warn!(bytes = body.len(), "the report is too long; it goes without the extension");
-        body = write(false);
+    let mut body = write(snapshot);
+    let mut snapshot = Cow::Borrowed(snapshot);
+    while body.len() > REPORT_LIMIT
+        && let Some((plugin, rest)) = snapshot.without_loudest()
+    {
+        warn!(%plugin, bytes = body.len(), "the report is too long; it goes without what this plugin says");
+        body = write(&rest);
+        snapshot = Cow::Owned(rest);
     }
     body.into()
 }

@@ -17,14 +17,12 @@ pub(super) fn report(agent: &Agent, asked: &Accepted, snapshot: &Snapshot, exten
 }
 
 fn resource(snapshot: &Snapshot) -> Resource {
-    let networks = snapshot.networks.iter().take(extension::NETWORKS);
-    let disks = snapshot.disks.iter().take(extension::DISKS);
-    let gpus = snapshot.gpus.iter().take(extension::GPUS);
+    let gpus = snapshot.gpus.iter();
     Resource {
         cpu: cpu(snapshot),
         memory: snapshot.memory.as_ref().map(memory).unwrap_or_default(),
-        network: networks.map(network).collect(),
-        disk: disks.map(disk).collect(),
+        network: snapshot.networks.iter().map(network).collect(),
+        disk: snapshot.disks.iter().map(disk).collect(),
         gpu: gpus.map(|gpu| gpu_usage(gpu, &snapshot.sensors)).collect(),
     }
 }

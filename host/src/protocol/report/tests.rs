@@ -255,22 +255,20 @@ fn a_sum_beyond_every_number_is_0_and_not_null() {
 }
 
 #[test]
-fn a_report_over_the_limit_goes_without_the_extension() {
+fn a_report_over_the_limit_goes_without_what_the_loudest_plugin_says() {
     let mut long = sensor("board", "", "temperature", None, 1.0);
     long.reading.name = "x".repeat(4096);
-    let snapshot = Snapshot { sensors: vec![long; 4096], ..Snapshot::default() };
-    assert_eq!(resource(&snapshot, true).cardcage, None);
+    long.plugin = "loud".into();
+    let mut sensors = vec![long; 4096];
+    sensors.push(sensor("board", "", "temperature", None, 2.0));
+    let sent = resource(&Snapshot { sensors, ..Snapshot::default() }, true);
+    let values: Vec<_> = sent.cardcage.unwrap().readings.sensors.iter().map(|sensor| sensor.value).collect();
+    assert_eq!(values, [Some(2.0)]);
 }
 
 #[test]
-fn the_extension_is_bounded_over_all_probes_together() {
-    let snapshot = Snapshot {
-        sensors: vec![sensor("board", "", "temperature", None, 1.0); 10_000],
-        networks: vec![aged(Network::default()); 3000],
-        ..Snapshot::default()
-    };
-    let sent = resource(&snapshot, true);
-    let readings = sent.cardcage.unwrap().readings;
-    assert_eq!((readings.sensors.len(), readings.network.len()), (4096, 1024));
-    assert_eq!(sent.resource.network.len(), 1024);
+fn a_report_of_v1_1_is_never_over_the_limit_either() {
+    let long = Disk { mount_point: "\"".repeat(1024), device: Some("\"".repeat(1024)), ..Disk::default() };
+    let sent = resource(&Snapshot { disks: vec![aged(long); 1024], ..Snapshot::default() }, false);
+    assert_eq!(sent.resource.disk, []);
 }
