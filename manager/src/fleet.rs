@@ -30,7 +30,7 @@ pub use record::{Changes, Record, Restored};
 pub use view::{Conflicts, Filter, Page, View};
 
 use crate::clock::{Clock, Moment};
-use crate::model::{BoardId, Heartbeat, ResourceHead, State, Subject};
+use crate::model::{Heartbeat, ResourceHead, State, Subject};
 use inventory::{Inventory, Receipt};
 
 /// The handle. A clone is the same fleet.
@@ -120,8 +120,8 @@ impl Fleet {
     }
 
     /// Puts back a board of an earlier run.
-    pub fn restore(&self, restored: Restored) -> BoardId {
+    pub fn restore(&self, restored: Restored) {
         let now = self.clock.now();
-        self.lock().restore(restored, now)
+        self.lock().restore(restored, now);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 
 /// Time between two lines of one sort.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -11,18 +11,23 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// Lets one line through, counts those that follow, and lets the next one through after the pause.
 #[derive(Debug)]
 pub struct Quiet {
+    clock: Clock,
     last: AtomicI64,
     kept_back: AtomicU64,
 }
 
 impl Quiet {
     /// The first line passes.
-    pub const fn new() -> Self {
-        Self { last: AtomicI64::new(i64::MIN), kept_back: AtomicU64::new(0) }
+    pub fn new() -> Self {
+        Self { clock: Clock::start(), last: AtomicI64::new(i64::MIN), kept_back: AtomicU64::new(0) }
     }
 
     /// Whether a line is due, and then how many were kept back since the last one.
-    pub fn due(&self, now: Moment) -> Option<u64> {
+    pub fn due(&self) -> Option<u64> {
+        self.due_at(self.clock.now())
+    }
+
+    fn due_at(&self, now: Moment) -> Option<u64> {
         let last = self.last.load(Ordering::Relaxed);
         let waiting = now.since(Moment::from_millis(last)) < PAUSE;
         // Of several that come together only one may pass.
@@ -36,12 +41,6 @@ impl Quiet {
     }
 }
 
-impl Default for Quiet {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,9 +48,9 @@ mod tests {
     #[test]
     fn one_line_passes_and_the_others_are_counted() {
         let quiet = Quiet::new();
-        assert_eq!(quiet.due(Moment::from_millis(0)), Some(0));
-        assert_eq!(quiet.due(Moment::from_millis(10)), None);
-        assert_eq!(quiet.due(Moment::from_millis(20)), None);
-        assert_eq!(quiet.due(Moment::from_millis(30_000)), Some(2));
+        assert_eq!(quiet.due_at(Moment::from_millis(0)), Some(0));
+        assert_eq!(quiet.due_at(Moment::from_millis(10)), None);
+        assert_eq!(quiet.due_at(Moment::from_millis(20)), None);
+        assert_eq!(quiet.due_at(Moment::from_millis(30_000)), Some(2));
     }
 }

@@ -6,43 +6,31 @@
 //! This is what the manager does thousands of times a second, so it stands outside of the router: no state to clone, no
 //! path to match, and the body is parsed where it lies.
 
+mod body;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use hyper::body::Incoming;
 use tracing::warn;
 
 use crate::fleet::{Fleet, Refused, Taken};
 use crate::metrics::{Handler, Meters, Outcome};
 use crate::model::Subject;
 use crate::problem::Problem;
-use crate::protocol::{self, BadReport, REPORT_LIMIT};
+use crate::protocol::{self, BadReport};
 use crate::quiet::Quiet;
-
-/// Longest time that a body may take.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Up to here a body is read without further ado: ten times an ordinary report.
-const ORDINARY: u64 = 64 << 10;
-
-/// Longer bodies that are read at the same time, and how long one waits for its turn. A few could otherwise take
-/// gigabytes, since the connections are thousands.
-const LONG_BODIES: usize = 16;
-const LONG_BODY_PATIENCE: Duration = Duration::from_secs(2);
+use body::{Bodies, Unread};
 
 /// Takes reports.
 pub struct Receiver {
     fleet: Fleet,
     meters: Arc<Meters>,
-    long_bodies: Semaphore,
+    bodies: Bodies,
     rejections: Quiet,
 }
 
@@ -70,14 +58,8 @@ impl Ends {
 enum Rejected {
     #[error("reports are posted")]
     Method,
-    #[error("the report has more than {REPORT_LIMIT} bytes")]
-    Oversized,
-    #[error("the report did not come to its end within {BODY_DEADLINE:?}")]
-    Slow,
-    #[error("the report broke off")]
-    Broken,
-    #[error("too many long reports at once")]
-    Busy,
+    #[error(transparent)]
+    Unread(Unread),
     #[error(transparent)]
     Malformed(BadReport),
     #[error(transparent)]
@@ -87,7 +69,7 @@ enum Rejected {
 impl Receiver {
     /// Ready to hand reports to the fleet.
     pub fn new(fleet: Fleet, meters: Arc<Meters>) -> Self {
-        Self { fleet, meters, long_bodies: Semaphore::new(LONG_BODIES), rejections: Quiet::new() }
+        Self { fleet, meters, bodies: Bodies::new(), rejections: Quiet::new() }
     }
 
     /// Deals with one request.
@@ -106,7 +88,7 @@ impl Receiver {
             // The document asks for an empty body.
             Ok(_) => Response::new(Body::empty()),
             Err(rejected) => {
-                if let Some(kept_back) = self.rejections.due(self.fleet.clock().now()) {
+                if let Some(kept_back) = self.rejections.due() {
                     let from = ends.theirs.to_canonical();
                     warn!(url = subject.path(), %from, error = %rejected, kept_back, "report rejected");
                 }
@@ -124,42 +106,17 @@ impl Receiver {
         if request.method() != Method::POST {
             return Err(Rejected::Method);
         }
-        let body = self.read(request.into_body()).await?;
+        let body = self.bodies.read(request.into_body()).await.map_err(Rejected::Unread)?;
+        let body = &body.bytes;
         match subject {
             Subject::Heartbeat => {
-                let report = protocol::heartbeat::parse(&body).map_err(Rejected::Malformed)?;
-                self.fleet.heartbeat(report, via, &body).map_err(Rejected::Refused)
+                let report = protocol::heartbeat::parse(body).map_err(Rejected::Malformed)?;
+                self.fleet.heartbeat(report, via, body).map_err(Rejected::Refused)
             }
             Subject::Resource => {
-                let head = protocol::resource::head(&body).map_err(Rejected::Malformed)?;
-                self.fleet.resource(head, via, &body).map_err(Rejected::Refused)
+                let head = protocol::resource::head(body).map_err(Rejected::Malformed)?;
+                self.fleet.resource(head, via, body).map_err(Rejected::Refused)
             }
-        }
-    }
-
-    async fn read(&self, body: Incoming) -> Result<Bytes, Rejected> {
-        let size = body.size_hint();
-        if size.lower() > REPORT_LIMIT as u64 {
-            return Err(Rejected::Oversized);
-        }
-        // A chunked body does not say how long it will be, so it may be long.
-        let _turn = match size.upper() {
-            Some(length) if length <= ORDINARY => None,
-            _ => Some(self.turn().await?),
-        };
-        let read = timeout(BODY_DEADLINE, Limited::new(body, REPORT_LIMIT).collect());
-        match read.await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejected::Oversized),
-            Ok(Err(_)) => Err(Rejected::Broken),
-            Err(_) => Err(Rejected::Slow),
-        }
-    }
-
-    async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Rejected> {
-        match timeout(LONG_BODY_PATIENCE, self.long_bodies.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Rejected::Busy),
         }
     }
 }
@@ -168,24 +125,28 @@ impl Rejected {
     const fn outcome(&self) -> Outcome {
         match self {
             Self::Method | Self::Malformed(_) => Outcome::Malformed,
-            Self::Oversized => Outcome::Oversized,
-            Self::Slow | Self::Broken => Outcome::Unread,
-            Self::Busy | Self::Refused(_) => Outcome::Refused,
+            Self::Unread(Unread::Oversized) => Outcome::Oversized,
+            Self::Unread(Unread::Slow | Unread::Broken) => Outcome::Unread,
+            Self::Unread(Unread::Busy) | Self::Refused(_) => Outcome::Refused,
         }
     }
 
     fn into_response(self) -> Response<Body> {
         let (status, title, remedy) = match &self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed", "use POST"),
-            Self::Oversized => (StatusCode::PAYLOAD_TOO_LARGE, "report too long", "send fewer readings"),
-            Self::Slow => (StatusCode::REQUEST_TIMEOUT, "report too slow", "send it at once"),
-            Self::Broken => (StatusCode::BAD_REQUEST, "report incomplete", "send it whole"),
+            Self::Unread(Unread::Oversized) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "report too long", "send fewer readings")
+            }
+            Self::Unread(Unread::Slow) => (StatusCode::REQUEST_TIMEOUT, "report too slow", "send it at once"),
+            Self::Unread(Unread::Broken) => (StatusCode::BAD_REQUEST, "report incomplete", "send it whole"),
             Self::Malformed(_) => (
                 StatusCode::BAD_REQUEST,
                 "not a report",
                 "send what the agent-manager protocol v1.1 describes",
             ),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "manager busy", "report again at the next query"),
+            Self::Unread(Unread::Busy) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "manager busy", "report again at the next query")
+            }
             Self::Refused(_) => (StatusCode::SERVICE_UNAVAILABLE, "inventory full", "cardcage forget ID"),
         };
         let mut response = Problem::new(status, title, self.to_string(), remedy).into_response();

@@ -33,6 +33,7 @@ use tracing::{debug, warn};
 use crate::metrics::{Handler, Meters};
 use crate::model::Subject;
 use crate::problem::Problem;
+use crate::quiet::Quiet;
 use crate::receive::{Ends, Receiver};
 
 /// A whole fleet may answer one query in the same millisecond.
@@ -107,6 +108,7 @@ impl Server {
         let service = Arc::new(Service { receiver, router, meters });
         let tasks = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(self.connections));
+        let refusals = Quiet::new();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
@@ -117,7 +119,9 @@ impl Server {
                     tasks.spawn(serve(stream, peer, permit, Arc::clone(&service), stop.clone()));
                 }
                 Err(error) => {
-                    warn!(%error, "a connection could not be accepted");
+                    if let Some(kept_back) = refusals.due() {
+                        warn!(%error, kept_back, "a connection could not be accepted");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -91,9 +91,7 @@ impl Saver {
         let path = dir.path().join("manager.db");
         let (database, restored) = Database::open_or_replace(&path, fleet.clock())?;
         let boards = restored.len();
-        restored.into_iter().for_each(|board| {
-            fleet.restore(board);
-        });
+        restored.into_iter().for_each(|board| fleet.restore(board));
         info!(boards, path = %path.display(), "inventory restored");
         let writer = Writer::start(database, fleet.clock()).map_err(StoreError::Thread)?;
         Ok(Self { fleet, meters, writer, flush_every, failing: false })

@@ -88,7 +88,7 @@ impl Inventory {
     }
 
     /// Puts back a board of an earlier run. The limits do not apply: they did when it was saved.
-    pub(super) fn restore(&mut self, restored: Restored, now: Moment) -> BoardId {
+    pub(super) fn restore(&mut self, restored: Restored, now: Moment) {
         let (heartbeat, length) = restored.heartbeat;
         let id = BoardId::of(&heartbeat);
         let mut entry = new_entry(id.clone(), Arc::new(heartbeat), now);
@@ -102,7 +102,6 @@ impl Inventory {
         let [heartbeat, resource] = restored.missed.map(answers);
         entry.board.answers = PerSubject { heartbeat, resource };
         entry.presume(now, self.heartbeat_every);
-        self.insert(id.clone(), entry, restored.last_seen);
-        id
+        self.insert(id, entry, restored.last_seen);
     }
 }

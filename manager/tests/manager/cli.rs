@@ -1,6 +1,7 @@
 //! `cardcage`, against a real manager.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -104,4 +105,19 @@ fn plugins_are_listed() {
     assert!(shown(&manager, &["plugins"]).contains("hwmon   0.1.0    ab12    agent  1 ready"));
     let json: Value = serde_json::from_str(&shown(&manager, &["plugins", "--json"])).unwrap();
     assert_eq!(json["plugins"][0]["name"], "hwmon");
+}
+
+#[test]
+fn a_watched_list_is_shown_again_and_again() {
+    let (_place, manager) = fleet();
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_cardcage"))
+        .args(["boards", "--watch", "200ms", "--manager", &manager.url])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let shown = lines.map(Result::unwrap).filter(|line| line.starts_with("2 boards:")).take(3).count();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    assert_eq!(shown, 3);
 }

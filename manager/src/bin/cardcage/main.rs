@@ -47,13 +47,13 @@ fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
         Command::Boards { filter, watch: Some(every) } => {
             watch::run(*every, screen, || boards(args, &client, filter, screen))
         }
-        Command::Boards { filter, watch: None } => screen.print(&boards(args, &client, filter, screen)?),
-        Command::Board { id } => screen.print(&board(args, &client, id, screen)?),
-        Command::Plugins => screen.print(&plugins(args, &client, screen)?),
+        Command::Boards { filter, watch: None } => screen::print(&boards(args, &client, filter, screen)?),
+        Command::Board { id } => screen::print(&board(args, &client, id, screen)?),
+        Command::Plugins => screen::print(&plugins(args, &client, screen)?),
         Command::Forget { id } => {
             let id = select::board(&client, id)?;
             client.forget(&id, &args.token()?)?;
-            screen.print(&if args.json {
+            screen::print(&if args.json {
                 screen::json(&json!({ "forgotten": id }))
             } else {
                 format!("forgot {}\n", screen::clean(&id))

@@ -30,14 +30,6 @@ impl Screen {
         Self { terminal, colours: terminal && !unwanted, width: Table::new().width() }
     }
 
-    /// Writes it all.
-    #[expect(clippy::unused_self, reason = "output goes to where the screen is")]
-    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes())?;
-        Ok(stdout.flush()?)
-    }
-
     /// An empty table with these headings.
     pub(crate) fn table(&self, headings: &[&str]) -> Table {
         let mut table = Table::new();
@@ -56,6 +48,13 @@ impl Screen {
         }
         table
     }
+}
+
+/// Writes it all to the standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
 }
 
 /// A table as text, each line without the padding at its ends.

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::screen::Screen;
+use crate::screen::{self, Screen};
 
 /// Shortest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -28,9 +28,9 @@ pub(crate) fn run(
         };
         if screen.terminal {
             let lines = text.replace('\n', &format!("{CLEAR_LINE}\n"));
-            screen.print(&format!("{HOME}{lines}{CLEAR_BELOW}"))?;
+            screen::print(&format!("{HOME}{lines}{CLEAR_BELOW}"))?;
         } else {
-            screen.print(&text)?;
+            screen::print(&text)?;
         }
         sleep(every.max(SHORTEST));
     }
