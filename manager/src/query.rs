@@ -103,7 +103,10 @@ impl Asker {
         };
         let (links, missing) = interfaces::choose(&found, &self.config.discovery.interfaces);
         for name in missing.iter().filter(|name| !self.missing.contains(name)) {
-            warn!(interface = name, "an interface of discovery.interfaces is not there; waiting for it");
+            warn!(
+                interface = name,
+                "an interface of discovery.interfaces is not there or not up, waiting for it"
+            );
         }
         self.missing = missing;
         self.senders.retain(|sender| {

@@ -103,10 +103,12 @@ impl Inventory {
         if *entry.board.heartbeat != **report {
             let weight = report.weight(receipt.body.len());
             self.weight = exchange(self.weight, &mut entry.weight.heartbeat, weight)?;
-            let slots = (entry.board.heartbeat.position.slot(), report.position.slot());
-            if slots.0 != slots.1 {
-                slots.0.inspect(|slot| self.slots.remove(*slot, &id));
-                slots.1.inspect(|slot| self.slots.add(*slot, id.clone()));
+            let (left, taken) = (entry.board.heartbeat.position.slot(), report.position.slot());
+            if let Some(slot) = left.filter(|_| left != taken) {
+                self.slots.remove(slot, &id);
+            }
+            if let Some(slot) = taken.filter(|_| left != taken) {
+                self.slots.add(slot, id.clone());
             }
             entry.board.heartbeat = Arc::clone(report);
             entry.unsaved.heartbeat = Some(Arc::clone(receipt.body));
@@ -138,7 +140,9 @@ impl Inventory {
 
     pub(super) fn insert(&mut self, id: BoardId, mut entry: Entry, at: Moment) {
         let heartbeat = Arc::clone(&entry.board.heartbeat);
-        heartbeat.position.slot().inspect(|slot| self.slots.add(*slot, id.clone()));
+        if let Some(slot) = heartbeat.position.slot() {
+            self.slots.add(slot, id.clone());
+        }
         note_address(&mut self.addresses, &mut entry, heartbeat.host_ip, at);
         self.order.insert(id.clone());
         self.boards.insert(id, entry);
@@ -257,7 +261,9 @@ impl Inventory {
         };
         self.order.remove(&id);
         self.weight -= entry.weight.heartbeat + entry.weight.resource;
-        entry.board.heartbeat.position.slot().inspect(|slot| self.slots.remove(*slot, &id));
+        if let Some(slot) = entry.board.heartbeat.position.slot() {
+            self.slots.remove(slot, &id);
+        }
         for seen in &entry.board.addresses {
             self.addresses.remove(seen.address, &id);
         }
@@ -299,7 +305,9 @@ fn note_address(claims: &mut Claims<Ipv4Addr>, entry: &mut Entry, address: Ipv4A
     if new {
         claims.add(address, entry.board.id.clone());
     }
-    pushed_out.inspect(|address| claims.remove(*address, &entry.board.id));
+    if let Some(address) = pushed_out {
+        claims.remove(address, &entry.board.id);
+    }
 }
 
 fn changed(id: &BoardId, before: Option<State>, now: State) -> Vec<Event> {

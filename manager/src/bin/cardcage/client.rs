@@ -56,9 +56,15 @@ impl Client {
         let mut after: Option<String> = None;
         for _ in 0..PAGES {
             let mut path = format!("/fleet/v1/boards?limit={PAGE}");
-            filter.state.inspect(|state| path += &format!("&state={}", state.name()));
-            filter.box_id.inspect(|box_id| path += &format!("&box={box_id}"));
-            after.inspect(|after| path += &format!("&after={after}"));
+            if let Some(state) = filter.state {
+                path += &format!("&state={}", state.name());
+            }
+            if let Some(box_id) = filter.box_id {
+                path += &format!("&box={box_id}");
+            }
+            if let Some(after) = &after {
+                path += &format!("&after={after}");
+            }
             let mut page = self.get(&path)?;
             if let Some(Value::Array(more)) = page.get_mut("boards").map(Value::take) {
                 boards.extend(more);
@@ -119,9 +125,10 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
+        // Without the client's own words around it.
         let reason = match error {
             ureq::Error::Io(error) => error.to_string(),
-            error => error.to_string(),
+            other => other.to_string(),
         };
         Failure::Unreachable { url: self.base.clone(), reason }
     }
