@@ -1,9 +1,11 @@
 //! Builds the built-in plugins for WebAssembly with a cargo of its own, packs each with its manifest, and hands them to
-//! the crate as a list of bytes.
+//! the crate, with what can be known of them beforehand.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -23,8 +25,14 @@ fn main() -> Result<(), Error> {
         let packed = out.join(format!("{name}.wasm"));
         let component = std::fs::read(built.join(format!("probe_{name}.wasm")))?;
         let manifest = std::fs::read_to_string(workspace.join(format!("plugins/probe-{name}/plugin.toml")))?;
-        std::fs::write(&packed, cardcage_manifest::pack(&component, &manifest)?)?;
-        writeln!(list, "    include_bytes!({packed:?}),")?;
+        let wasm = cardcage_manifest::pack(&component, &manifest)?;
+        let imports = cardcage_manifest::Plugin::read(&wasm)?.imports;
+        std::fs::write(&packed, &wasm)?;
+        writeln!(
+            list,
+            "BuiltIn {{ wasm: include_bytes!({packed:?}), digest: {:?}, manifest: {manifest:?}, imports: &{imports:?} }},",
+            <[u8; 32]>::from(Sha256::digest(&wasm)),
+        )?;
     }
     list.push_str("]\n");
     std::fs::write(out.join("built_in.rs"), list)?;

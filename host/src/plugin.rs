@@ -23,7 +23,7 @@ mod runtime;
 mod supervisor;
 
 pub use admit::Admitted;
-pub use built_in::BUILT_IN;
+pub use built_in::{BUILT_IN, BuiltIn};
 pub use cache::{Cache, CacheError};
 pub use folder::find;
 pub use grants::Grants;

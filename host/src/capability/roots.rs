@@ -12,6 +12,8 @@ pub struct Roots {
     /// The facts there can be read without a thread that may get stuck.
     pub proc_answers_at_once: bool,
     pub sys: PathBuf,
+    /// The same without links, as places are told.
+    sys_place: PathBuf,
     /// Absent in a recording that has none: another machine's must not stand in.
     pub os_release: Option<PathBuf>,
     pub architecture: Option<String>,
@@ -28,11 +30,13 @@ pub enum RecordedSpace {
 impl Roots {
     pub fn new(kernel: &config::Kernel) -> Self {
         let replayed = kernel.proc.is_some();
+        let sys = kernel.sys.clone().unwrap_or_else(|| "/sys".into());
         let proc = kernel.proc.clone().unwrap_or_else(|| "/proc".into());
         Self {
             proc_answers_at_once: is_of_this_kernel(&proc),
             proc,
-            sys: kernel.sys.clone().unwrap_or_else(|| "/sys".into()),
+            sys_place: sys.canonicalize().unwrap_or_else(|_| sys.clone()),
+            sys,
             os_release: kernel.os_release.clone().or_else(|| (!replayed).then(|| "/etc/os-release".into())),
             architecture: kernel.architecture.clone().or_else(|| (!replayed).then(machine)),
             space: match replayed {
@@ -53,11 +57,15 @@ impl Roots {
 
     /// The board's path of a place on this machine; `None` if a recording led out of itself.
     pub fn board_path(&self, here: &Path) -> Option<PathBuf> {
-        let sys = self.sys.canonicalize().ok()?;
-        match here.strip_prefix(&sys) {
+        match here.strip_prefix(&self.sys_place) {
             Ok(rest) => Some(Path::new("/sys").join(rest)),
-            Err(_) => (sys == Path::new("/sys")).then(|| here.to_owned()),
+            Err(_) => (self.sys_place == Path::new("/sys")).then(|| here.to_owned()),
         }
+    }
+
+    /// Never what is behind `/proc`, whatever leads there: the memory and the secrets of processes.
+    pub fn may_read(&self, here: &Path) -> bool {
+        !here.starts_with("/proc") && (!here.starts_with(&self.proc) || here.starts_with(&self.sys_place))
     }
 }
 

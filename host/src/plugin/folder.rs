@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use super::built_in::BuiltIn;
 use super::package::{self, Package, Refused, Source};
 use crate::model::PluginName;
 
@@ -16,8 +17,8 @@ const FILES_LIMIT: usize = 256;
 
 /// All plugins in the order in which they start: cpu and memory first, since reports are poorest without them, then the
 /// other built-in ones, so that none waits for a file that takes long to compile.
-pub fn find(built_in: &[&'static [u8]], folder: &Path) -> Vec<Result<Package, Refused>> {
-    let built_in = built_in.iter().map(|bytes| open(Source::BuiltIn(bytes), "built-in"));
+pub fn find(built_in: &'static [BuiltIn], folder: &Path) -> Vec<Result<Package, Refused>> {
+    let built_in = built_in.iter().map(|plugin| open(Source::BuiltIn(plugin), "built-in"));
     let files = files(folder).into_iter().map(|path| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         open(Source::File(path), &name)
@@ -40,11 +41,10 @@ fn name(plugin: &Result<Package, Refused>) -> &PluginName {
 
 fn open(source: Source, name: &str) -> Result<Package, Refused> {
     let built_in = matches!(source, Source::BuiltIn(_));
-    let bytes = source.bytes().unwrap_or_default();
-    Package::open(source).map_err(|error| Refused {
+    Package::open(source.clone()).map_err(|error| Refused {
         name: name.chars().filter(|c| !c.is_control()).take(64).collect::<String>().as_str().into(),
         version: String::new(),
-        digest: package::digest(&bytes),
+        digest: package::digest(&source.bytes().unwrap_or_default()),
         built_in,
         reason: crate::error::chain(&error),
     })
@@ -116,6 +116,8 @@ mod tests {
         cardcage_manifest::pack(b"\0asm\x0d\0\x01\0", &manifest(name)).unwrap()
     }
 
+    static NOTHING: BuiltIn = BuiltIn { wasm: b"", digest: [0; 32], manifest: "", imports: &[] };
+
     fn manifest(name: &str) -> String {
         format!("name = \"{name}\"\nversion = \"1\"")
     }
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn a_file_replaces_the_built_in_of_its_name() {
         let settled = settle(vec![
-            package("cpu", Source::BuiltIn(b"")),
+            package("cpu", Source::BuiltIn(&NOTHING)),
             package("cpu", Source::File("/plugins/cpu.wasm".into())),
         ]);
         let sources: Vec<_> = settled.into_iter().map(|plugin| plugin.unwrap().source).collect();

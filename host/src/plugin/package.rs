@@ -7,13 +7,14 @@ use cardcage_compile::PLUGIN_LIMIT;
 use cardcage_manifest::{Manifest, Plugin, SectionError};
 use sha2::{Digest as _, Sha256};
 
+use super::built_in::BuiltIn;
 use crate::model::{Digest, PluginName};
 
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// Embedded in the agent.
-    BuiltIn(&'static [u8]),
+    BuiltIn(&'static BuiltIn),
     /// Dropped into the folder.
     File(PathBuf),
 }
@@ -67,7 +68,7 @@ impl Source {
     /// The bytes, read afresh: they are needed to know a plugin and to compile it, not to run it.
     pub fn bytes(&self) -> Result<Cow<'static, [u8]>, PackageError> {
         match self {
-            Self::BuiltIn(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::BuiltIn(plugin) => Ok(Cow::Borrowed(plugin.wasm)),
             Self::File(path) => read(path).map(Cow::Owned),
         }
     }
@@ -85,6 +86,18 @@ fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
     }
 }
 
+/// What a file says, if it is a plugin.
+fn examine(bytes: &[u8]) -> Result<(Digest, Manifest, Vec<String>), PackageError> {
+    if wasmtime::Engine::detect_precompiled(bytes).is_some() {
+        return Err(PackageError::Compiled);
+    }
+    let Plugin { manifest, imports, exports } = Plugin::read(bytes)?;
+    match exports.iter().any(|export| export.starts_with("cardcage:probe/sampler@")) {
+        true => Ok((digest(bytes), manifest, imports)),
+        false => Err(PackageError::NoRole),
+    }
+}
+
 /// SHA-256 of bytes.
 pub fn digest(bytes: &[u8]) -> Digest {
     Digest(Sha256::digest(bytes).into())
@@ -93,15 +106,14 @@ pub fn digest(bytes: &[u8]) -> Digest {
 impl Package {
     /// Reads what a plugin says about itself.
     pub fn open(source: Source) -> Result<Self, PackageError> {
-        let bytes = source.bytes()?;
-        if wasmtime::Engine::detect_precompiled(&bytes).is_some() {
-            return Err(PackageError::Compiled);
-        }
-        let Plugin { manifest, imports, exports } = Plugin::read(&bytes)?;
-        if !exports.iter().any(|export| export.starts_with("cardcage:probe/sampler@")) {
-            return Err(PackageError::NoRole);
-        }
-        Ok(Self { name: manifest.name.as_str().into(), digest: digest(&bytes), manifest, imports, source })
+        let (digest, manifest, imports) = match &source {
+            Source::BuiltIn(plugin) => {
+                let manifest = Manifest::parse(plugin.manifest).map_err(SectionError::Manifest)?;
+                (Digest(plugin.digest), manifest, plugin.imports.iter().map(ToString::to_string).collect())
+            }
+            Source::File(path) => examine(&read(path)?)?,
+        };
+        Ok(Self { name: manifest.name.as_str().into(), digest, manifest, imports, source })
     }
 
     pub const fn built_in(&self) -> bool {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use wasmtime::component::{Resource, ResourceTable};
 
 use super::grant::{Grant, Granted, Refusal};
-use super::real::{self, FileError, Found};
+use super::real::{self, FileError, Finder, Found};
 use crate::capability::{ReadError, Readers, Roots};
 use crate::plugin::bindings::cardcage::host::files as wit;
 use crate::plugin::bindings::cardcage::types::errors::Error;
 
-/// Longest file that is read alone.
-const FILE_LIMIT: usize = 64 << 10;
-/// Longest file of a batch.
-const BATCH_FILE_LIMIT: usize = 4 << 10;
+/// One more than the longest file that is read alone.
+const FILE_ROOM: usize = (64 << 10) + 1;
+/// One more than the longest file of a batch.
+const BATCH_FILE_ROOM: usize = (4 << 10) + 1;
 /// Most files of a batch.
 const BATCH_LIMIT: usize = 4096;
 /// Most batches that a plugin holds open.
@@ -48,22 +48,23 @@ impl Files {
     async fn with<T: Send + 'static>(
         &mut self,
         path: &str,
-        work: impl Fn(&Roots, &Granted) -> Result<T, FileError> + Send + Sync + 'static,
+        work: impl Fn(&Finder, &Granted) -> Result<T, FileError> + Send + Sync + 'static,
     ) -> Result<T, Error> {
         let granted = self.grant.ask(path)?;
-        let roots = Arc::clone(&self.roots);
+        let finder = Finder::new(Arc::clone(&self.roots));
         let named = granted.path().to_owned();
-        Ok(self.readers.once(&named, move |_| work(&roots, &granted)).await??)
+        Ok(self.readers.once(&named, move |_| work(&finder, &granted)).await??)
     }
 }
 
 impl wit::Host for Files {
     async fn entries(&mut self, folder: String) -> Result<Vec<String>, Error> {
-        self.with(&folder, |roots, granted| real::names(&real::find(roots, granted)?)).await
+        self.with(&folder, |finder, granted| real::names(&finder.find(granted)?)).await
     }
 
     async fn resolve(&mut self, path: String) -> Result<String, Error> {
-        let place = self.with(&path, real::resolve).await?;
+        let roots = Arc::clone(&self.roots);
+        let place = self.with(&path, move |_, granted| real::resolve(&roots, granted)).await?;
         place
             .into_os_string()
             .into_string()
@@ -71,10 +72,10 @@ impl wit::Host for Files {
     }
 
     async fn read(&mut self, path: String) -> Result<String, Error> {
-        self.with(&path, |roots, granted| {
-            real::read(&real::ordinary(real::find(roots, granted)?)?, FILE_LIMIT)
-        })
-        .await
+        let read = |finder: &Finder, granted: &Granted| {
+            real::read::<FILE_ROOM>(&real::ordinary(finder.find(granted)?)?)
+        };
+        self.with(&path, read).await
     }
 }
 
@@ -88,8 +89,8 @@ impl wit::HostBatch for Files {
         }
         let asked: Vec<_> = paths.iter().map(|path| self.grant.ask(path)).collect();
         let granted: Arc<[Granted]> = asked.iter().filter_map(|asked| asked.as_ref().ok().cloned()).collect();
-        let roots = Arc::clone(&self.roots);
-        let find = move |granted: &Granted| real::find(&roots, granted).and_then(real::ordinary);
+        let finder = Finder::new(Arc::clone(&self.roots));
+        let find = move |granted: &Granted| finder.find(granted).and_then(real::ordinary);
         let mut found = self.readers.each(granted, find).await.into_iter();
         let mut places = Vec::new();
         let mut place = |asked: Result<Granted, Refusal>| -> Result<(), Error> {
@@ -107,7 +108,7 @@ impl wit::HostBatch for Files {
     async fn read(&mut self, batch: Resource<Batch>) -> Vec<Result<String, Error>> {
         // A handle that is not in the table cannot come from a guest: the runtime checks handles.
         let Ok(batch) = self.batches.get(&batch) else { return Vec::new() };
-        let read = |place: &Found| real::read(place, BATCH_FILE_LIMIT);
+        let read = |place: &Found| real::read::<BATCH_FILE_ROOM>(place);
         let contents = self.readers.each(Arc::clone(&batch.places), read).await;
         let mut contents = contents.into_iter().map(|content| Ok(content??));
         // The places are in the order of the paths that have one.

@@ -4,10 +4,12 @@
 //! the classes of `/sys` are links into `/sys/devices`. What is opened afterwards is the place found, with no link left
 //! in it to be changed meanwhile.
 
+use std::collections::HashMap;
 use std::fs::{File, FileType};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -15,6 +17,8 @@ use rustix::io::Errno;
 use super::grant::Granted;
 use crate::capability::Roots;
 
+/// What the kernel hands over at once of some of its files.
+const PAGE: usize = 4096;
 /// Most names of a folder.
 pub const NAMES_LIMIT: usize = 4096;
 
@@ -64,17 +68,59 @@ impl AsRef<Path> for Found {
     }
 }
 
-/// Follows the links of a granted path and checks where they lead.
-pub fn find(roots: &Roots, granted: &Granted) -> Result<Found, FileError> {
-    let here = follow(roots, granted.path())?;
-    let entry = granted.entry().map(|entry| follow(roots, &entry)).transpose()?;
-    let device = entry.as_ref().map(|entry| entry.join("device").canonicalize());
-    let allowed = [follow(roots, granted.root()).ok(), entry, device.and_then(Result::ok)];
-    let inside = allowed.iter().flatten().any(|place| here.starts_with(place));
-    if !inside || here.starts_with("/proc") && !here.starts_with(&roots.sys) {
-        return Err(FileError::LeadsOut(granted.path().to_owned()));
+/// Finds the places of many paths: those of one folder share most of the way.
+#[derive(Debug)]
+pub struct Finder {
+    roots: Arc<Roots>,
+    /// Folders of the board, and where they are.
+    folders: Mutex<HashMap<PathBuf, Option<PathBuf>>>,
+}
+
+impl Finder {
+    pub fn new(roots: Arc<Roots>) -> Self {
+        Self { roots, folders: Mutex::default() }
     }
-    Ok(Found { board: granted.path().to_owned(), here })
+
+    /// Follows the links of a granted path and checks where they lead.
+    pub fn find(&self, granted: &Granted) -> Result<Found, FileError> {
+        let here = self.place(granted.path())?;
+        let entry = granted.entry();
+        let allowed = [
+            self.folder(granted.root()),
+            entry.as_deref().and_then(|entry| self.folder(entry)),
+            // An entry of a class is a part of a device, whose attributes belong to it.
+            entry.as_deref().and_then(|entry| self.folder(&entry.join("device"))),
+        ];
+        let inside = allowed.iter().flatten().any(|place| here.starts_with(place));
+        match inside && self.roots.may_read(&here) {
+            true => Ok(Found { board: granted.path().to_owned(), here }),
+            false => Err(FileError::LeadsOut(granted.path().to_owned())),
+        }
+    }
+
+    /// The folder is known already, mostly; then only the last name can be a link.
+    fn place(&self, board: &Path) -> Result<PathBuf, FileError> {
+        let (parent, name) = (board.parent().and_then(|parent| self.folder(parent)), board.file_name());
+        let (Some(parent), Some(name)) = (parent, name) else { return follow(&self.roots, board) };
+        let here = parent.join(name);
+        let about = here.symlink_metadata().map_err(|source| FileError::io(board, source))?;
+        match about.is_symlink() {
+            true => follow(&self.roots, board),
+            false => Ok(here),
+        }
+    }
+
+    fn folder(&self, board: &Path) -> Option<PathBuf> {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        match folders.get(board) {
+            Some(known) => known.clone(),
+            None => {
+                let here = follow(&self.roots, board).ok();
+                folders.insert(board.to_owned(), here.clone());
+                here
+            }
+        }
+    }
 }
 
 fn follow(roots: &Roots, board: &Path) -> Result<PathBuf, FileError> {
@@ -131,16 +177,24 @@ fn name_of(kind: FileType) -> &'static str {
 }
 
 /// Reads a text file, without the white space at its end.
-pub fn read(found: &Found, limit: usize) -> Result<String, FileError> {
+pub fn read<const LIMIT: usize>(found: &Found) -> Result<String, FileError> {
     let error = |source| FileError::io(&found.board, source);
-    let mut bytes = Vec::with_capacity(64);
-    let file = open(&found.here).map_err(error)?;
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(error)?;
-    if bytes.len() > limit {
-        return Err(FileError::TooLarge(found.board.clone(), limit));
+    let mut file = open(&found.here).map_err(error)?;
+    let mut bytes = [0; LIMIT];
+    let mut length = 0;
+    while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        let (room, read) = (rest.len(), file.read(rest).map_err(error)?);
+        length += read;
+        // An ordinary file gives what is asked for, unless that is all there is; some of the kernel's stop at a page.
+        if read == 0 || (read < room && read % PAGE != 0) {
+            break;
+        }
     }
-    bytes.truncate(bytes.trim_ascii_end().len());
-    String::from_utf8(bytes).map_err(|_| FileError::NotText(found.board.clone()))
+    if length == LIMIT {
+        return Err(FileError::TooLarge(found.board.clone(), LIMIT - 1));
+    }
+    let text = bytes.get(..length).unwrap_or_default().trim_ascii_end();
+    String::from_utf8(text.to_vec()).map_err(|_| FileError::NotText(found.board.clone()))
 }
 
 /// Opens a place that has no link in it, and fails if one has appeared. Never waits for the other end of a pipe.
@@ -177,7 +231,7 @@ mod tests {
 
     struct Board {
         folder: tempfile::TempDir,
-        roots: Roots,
+        roots: Arc<Roots>,
         grant: Grant,
     }
 
@@ -195,14 +249,18 @@ mod tests {
             symlink("../..", device.join("hwmon/hwmon3/device")).unwrap();
             symlink("../../../../secret", device.join("hwmon/hwmon3/escape")).unwrap();
             symlink("/etc/passwd", device.join("hwmon/hwmon3/passwd")).unwrap();
-            let roots = Roots::new(&Kernel { sys: Some(sys), ..Kernel::default() });
+            let roots = Arc::new(Roots::new(&Kernel { sys: Some(sys), ..Kernel::default() }));
             let granted = [PathBuf::from("/sys/class/hwmon")];
             Self { folder, roots, grant: Grant::new(&granted, &granted) }
         }
 
+        fn find(&self, granted: &Granted) -> Result<Found, FileError> {
+            Finder::new(Arc::clone(&self.roots)).find(granted).and_then(ordinary)
+        }
+
         fn read(&self, path: &str) -> Result<String, FileError> {
             let granted = self.grant.ask(path).unwrap();
-            find(&self.roots, &granted).and_then(ordinary).and_then(|found| read(&found, 4096))
+            self.find(&granted).and_then(|found| read::<4097>(&found))
         }
     }
 
@@ -236,10 +294,10 @@ mod tests {
     fn a_link_that_appears_later_is_not_followed() {
         let board = Board::new();
         let granted = board.grant.ask("/sys/class/hwmon/hwmon3/temp1_input").unwrap();
-        let found = find(&board.roots, &granted).and_then(ordinary).unwrap();
+        let found = board.find(&granted).unwrap();
         std::fs::remove_file(&found.here).unwrap();
         symlink("/etc/passwd", &found.here).unwrap();
-        assert!(matches!(read(&found, 4096), Err(FileError::Io { .. })));
+        assert!(matches!(read::<4097>(&found), Err(FileError::Io { .. })));
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW;
         assert!(open_and_compare(&found.here, flags).is_err());
     }

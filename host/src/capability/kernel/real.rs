@@ -12,11 +12,17 @@ use crate::config::Space;
 /// Longest file of `/proc` that is read: a mount table of ten thousand lines.
 const LIMIT: u64 = 4 << 20;
 
+/// Most files of `/proc` are shorter, so that one read takes them, and one more finds their end.
+const ORDINARY: usize = 8 << 10;
+
 /// A file's text; `None` if it is not there, not readable, too long, or not UTF-8.
 pub fn text(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    let length = File::open(path).ok()?.take(LIMIT + 1).read_to_string(&mut text).ok()?;
-    (u64::try_from(length).ok()? <= LIMIT).then_some(text)
+    let mut text = Vec::with_capacity(ORDINARY);
+    let length = File::open(path).ok()?.take(LIMIT + 1).read_to_end(&mut text).ok()?;
+    match u64::try_from(length).ok()? <= LIMIT {
+        true => String::from_utf8(text).ok(),
+        false => None,
+    }
 }
 
 pub fn stat(roots: &Roots) -> Option<Stat> {
