@@ -158,6 +158,16 @@ fn five_thousand_sensors_are_cut_to_what_is_taken() {
 }
 
 #[test]
+fn long_names_silence_nobody_else() {
+    let siege = Siege::by("long-names");
+    siege.agent.until_plugin("hostile", "ready");
+    siege.others_are_on_time();
+    assert_eq!(siege.sensors_of("hostile"), [] as [serde_json::Value; 0]);
+    let log = siege.agent.process.log();
+    assert!(log.contains("it goes without what this plugin says plugin=hostile"), "{log}");
+}
+
+#[test]
 fn not_finite_numbers_cost_their_own_item_only() {
     let siege = Siege::by("not-finite");
     let plugin = siege.until_fault("hostile", "invalid: sensor nan has a number that is not finite");

@@ -53,6 +53,8 @@ enum Mode {
     MillionFields,
     /// Hands over a few more sensors than are taken.
     FiveThousandSensors,
+    /// Hands over sensors with names that together are longer than a report may be.
+    LongNames,
     /// Hands over numbers that are none.
     NotFinite,
     /// Hands over names that would write over an operator's terminal.
@@ -109,6 +111,7 @@ impl Probe for Hostile {
             Mode::MillionSensors => return Ok(readings::sensors(1_000_000)),
             Mode::MillionFields => return Ok(readings::fields(1_000_000)),
             Mode::FiveThousandSensors => return Ok(readings::sensors(5_000)),
+            Mode::LongNames => return Ok(readings::long_names()),
             Mode::NotFinite => return Ok(readings::not_finite()),
             Mode::TerminalCodes => return Ok(readings::terminal_codes()),
             Mode::FloodsLog => calls::flood_log(),

@@ -17,6 +17,12 @@ pub(crate) fn fields(count: u32) -> Sample {
     Sample { identity: Some(Identity { extra, ..Identity::default() }), ..Sample::default() }
 }
 
+/// Quotation marks, which take two bytes each in a report.
+pub(crate) fn long_names() -> Sample {
+    let names = (0..3_500).map(|number| format!("{number:04}{}", "\"".repeat(700)));
+    Sample { sensors: names.map(|name| sensor(&name, 1.0)).collect(), ..Sample::default() }
+}
+
 /// Each kind of number that is none, in each kind of place, and one good sensor among them.
 pub(crate) fn not_finite() -> Sample {
     let limit = Limits { upper_critical: Some(f64::NAN), ..Limits::default() };
