@@ -4,6 +4,7 @@
 
 mod folder; // files that are no plugins
 mod hostile; // plugins that misbehave
+mod networks; // several machines, several networks
 mod process; // the agent's command line, signals and files
 mod queries; // which query is answered
 mod reports; // what a report says

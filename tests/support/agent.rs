@@ -3,12 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
+use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
 use crate::executables::executable;
 use crate::http::{Answer, get};
+use crate::namespace::Namespace;
 use crate::patience::until;
 use crate::process::Process;
 use crate::warm;
@@ -22,7 +24,11 @@ const SERVICE_PORT: u16 = 23980;
 #[must_use]
 pub struct AgentPlan {
     folder: PathBuf,
+    /// Where it is asked.
     address: Ipv4Addr,
+    listen: Ipv4Addr,
+    interfaces: Vec<String>,
+    machine: Option<Arc<Namespace>>,
     group: Group,
     config: String,
     plugins: Vec<(String, Vec<u8>)>,
@@ -35,6 +41,9 @@ impl AgentPlan {
         Self {
             folder,
             address,
+            listen: address,
+            interfaces: vec![address.to_string()],
+            machine: None,
             group,
             config: String::new(),
             plugins: Vec::new(),
@@ -48,6 +57,13 @@ impl AgentPlan {
         self.config.push_str(toml);
         self.config.push('\n');
         self
+    }
+
+    /// Runs on a machine of its own, on every interface that suits.
+    pub fn on(self, machine: &Arc<Namespace>) -> Self {
+        let machine = Some(Arc::clone(machine));
+        let (address, listen) = (Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED);
+        Self { machine, address, listen, interfaces: Vec::new(), ..self }
     }
 
     /// Drops a file into the plugin folder.
@@ -108,16 +124,16 @@ impl AgentPlan {
         if !self.cold {
             warm::fill(&state_dir);
         }
-        let service = SocketAddrV4::new(self.address, SERVICE_PORT);
         let own = format!(
             "state_dir = {state_dir:?}\n\
-             [discovery]\ngroup = \"{}\"\nport = {}\ninterfaces = [\"{}\"]\n\
-             [service]\nlisten = \"{service}\"\n\
+             [discovery]\ngroup = \"{}\"\nport = {}\ninterfaces = {:?}\n\
+             [service]\nlisten = \"{}:{SERVICE_PORT}\"\n\
              [plugins]\ndir = {plugins:?}\n",
-            self.group.address, self.group.port, self.address,
+            self.group.address, self.group.port, self.interfaces, self.listen,
         );
         std::fs::write(self.folder.join("agent.toml"), own + &self.config).unwrap();
-        Prepared { folder: self.folder, service, flags: self.flags }
+        let service = SocketAddrV4::new(self.address, SERVICE_PORT);
+        Prepared { folder: self.folder, machine: self.machine, service, flags: self.flags }
     }
 }
 
@@ -125,13 +141,18 @@ impl AgentPlan {
 #[derive(Debug)]
 struct Prepared {
     folder: PathBuf,
+    machine: Option<Arc<Namespace>>,
     service: SocketAddrV4,
     flags: Vec<String>,
 }
 
 impl Prepared {
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(executable("cardcage-agent"));
+        let agent = executable("cardcage-agent");
+        let mut command = match &self.machine {
+            Some(machine) => machine.command(&agent),
+            None => Command::new(agent),
+        };
         command.args(words).arg("--config").arg(self.folder.join("agent.toml"));
         command.env("RUST_LOG", "info").current_dir(&self.folder);
         command
@@ -182,7 +203,12 @@ impl Agent {
     /// Asks its service.
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
-        get(self.service(), path).unwrap()
+        let ask = || get(self.service(), path);
+        match &self.prepared.machine {
+            Some(machine) => machine.run(ask),
+            None => ask(),
+        }
+        .unwrap()
     }
 
     /// Every plugin, by name.

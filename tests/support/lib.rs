@@ -21,6 +21,7 @@ mod executables; // where the products are
 mod guests; // plugins that vendors and enemies ship
 mod http; // plain requests
 mod listener; // a manager that the test plays
+mod namespace; // machines and switches of a test's own
 mod patience; // waiting for states
 mod process; // a child and its log
 mod warm; // built-in plugins, compiled once
@@ -30,6 +31,7 @@ pub use agent::{Agent, AgentPlan, Plugin};
 pub use guests::{ACME_BOARD, Guest, HOSTILE, LOOPS_AT_START};
 pub use http::{Answer, delete, get, post};
 pub use listener::{Listener, Manner, Report, sender_at};
+pub use namespace::{Lab, Namespace, namespaces_are_allowed, skip};
 pub use patience::{PATIENCE, until};
 pub use process::Process;
 pub use world::{Group, World};
