@@ -16,6 +16,10 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// The agent of one board: answers a manager's queries with readings that sandboxed plugins take.
 #[derive(Parser)]
 #[command(version, after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.")]
