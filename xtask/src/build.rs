@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::command::{cargo, run, target_dir};
 use crate::setup;
@@ -36,14 +36,42 @@ impl Profile {
 }
 
 /// Builds the executables, and says where they are.
+///
+/// Each in a build of its own: the features of one build are united, and the agent would carry what the manager needs.
 pub fn build(profile: Profile) -> Result<PathBuf> {
     setup::for_building()?;
     println!("Building the agent and the manager. The first time takes some minutes.");
-    run(cargo(["build", "--bins", "--package", "cardcage-agent", "--package", "cardcage-manager"])
-        .args(profile.flags()))?;
+    agent(profile)?;
+    run(cargo(["build", "--bins", "--package", "cardcage-manager"]).args(profile.flags()))?;
     compiler(profile)?;
     println!("The executables are in {}.", profile.folder().display());
     Ok(profile.folder())
+}
+
+/// Builds the agent. The released one is built for size, and static where this machine can link that: then it runs on
+/// boards whose system is older than this machine's.
+fn agent(profile: Profile) -> Result<()> {
+    const PACKAGE: [&str; 3] = ["build", "--package", "cardcage-agent"];
+    if profile == Profile::Debug {
+        return run(&mut cargo(PACKAGE));
+    }
+    let mut build = cargo(PACKAGE);
+    build.args(["--profile", "agent"]);
+    let built = match setup::static_target()? {
+        Some(target) => {
+            build.args(["--target", &target]);
+            target_dir().join(target).join("agent")
+        }
+        None => target_dir().join("agent"),
+    };
+    run(&mut build)?;
+    let released = profile.folder().join("cardcage-agent");
+    std::fs::create_dir_all(profile.folder())?;
+    // Over a name of its own, so that an agent that runs keeps its file.
+    let new = released.with_extension("new");
+    std::fs::copy(built.join("cardcage-agent"), &new)
+        .and_then(|_| std::fs::rename(&new, &released))
+        .with_context(|| format!("{} cannot be written", released.display()))
 }
 
 /// Builds the child that compiles plugins.

@@ -21,6 +21,13 @@ struct Tool {
 const BUILDING: [Tool; 1] =
     [Tool { executable: "cc", package: "build-essential", needed_for: "building SQLite" }];
 
+/// The linker of static executables, by a name that says for which processor.
+const STATIC: [Tool; 1] = [Tool {
+    executable: "musl-gcc",
+    package: "musl-tools",
+    needed_for: "a static agent; it is linked with this machine's libraries instead",
+}];
+
 const TESTING: [Tool; 2] = [
     Tool { executable: "ip", package: "iproute2", needed_for: "tests across network namespaces" },
     Tool { executable: "promtool", package: "prometheus", needed_for: "checks of the metrics" },
@@ -40,7 +47,7 @@ pub fn in_ci() -> bool {
 
 /// Without these nothing can be built.
 pub fn for_building() -> Result<()> {
-    guest_target()?;
+    target(GUEST)?;
     match install(&BUILDING)? {
         missing if missing.is_empty() => Ok(()),
         missing => bail!("{}", remedy(&missing)),
@@ -76,13 +83,24 @@ fn optional(tools: &'static [Tool]) -> Result<()> {
     Ok(())
 }
 
-fn guest_target() -> Result<()> {
-    let libraries = Command::new("rustc").args(["--print", "target-libdir", "--target", GUEST]).output()?;
+/// The target of static executables for this machine's processor, if they can be linked here.
+pub fn static_target() -> Result<Option<String>> {
+    optional(&STATIC)?;
+    if !is_installed("musl-gcc") {
+        return Ok(None);
+    }
+    let name = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    target(&name)?;
+    Ok(Some(name))
+}
+
+fn target(name: &str) -> Result<()> {
+    let libraries = Command::new("rustc").args(["--print", "target-libdir", "--target", name]).output()?;
     if Path::new(String::from_utf8_lossy(&libraries.stdout).trim()).is_dir() {
         return Ok(());
     }
-    println!("Installing the target {GUEST} with rustup.");
-    rustup(&["target", "add", GUEST])
+    println!("Installing the target {name} with rustup.");
+    rustup(&["target", "add", name])
 }
 
 fn component(name: &str, subcommand: &str) -> Result<()> {
