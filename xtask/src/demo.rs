@@ -8,6 +8,7 @@ mod fleet;
 mod process;
 
 use std::io::{IsTerminal as _, Write as _, stdout};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -27,15 +28,19 @@ const REFRESH: Duration = Duration::from_secs(2);
 /// The first column of the first line, and nothing below it.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Shows the fleet until Ctrl-C; with `once`, one table of it.
+/// Builds, and shows the fleet until Ctrl-C; with `once`, one table of it.
 pub fn demo(once: bool) -> Result<()> {
     // Optimised executables would take several times as long to build, and three boards are no load.
-    let executables = build(Profile::Debug)?;
+    run(&build(Profile::Debug)?, once)
+}
+
+/// The same with executables that were built.
+pub fn run(executables: &Path, once: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let interrupted = interrupted()?;
         println!("Starting a manager and three agents.");
-        let mut fleet = Fleet::start(&executables)?;
+        let mut fleet = Fleet::start(executables)?;
         let shown = tokio::select! {
             biased;
             () = interrupted => Ok(()),

@@ -8,8 +8,10 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod documents;
 mod setup;
 mod test;
+mod units;
 
 use std::process::ExitCode;
 
@@ -32,7 +34,10 @@ enum Task {
         once: bool,
     },
     /// Run every check and test.
-    Test,
+    Test {
+        /// Only the steps whose headings contain one of these words.
+        only: Vec<String>,
+    },
     /// Measure, against what others do, and print the ratios.
     Bench {
         /// Passed on to the benchmark.
@@ -45,7 +50,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Build { release } => build::build(build::Profile::of(release)).map(drop),
         Task::Demo { once } => demo::demo(once),
-        Task::Test => test::test(),
+        Task::Test { only } => test::test(&only),
         Task::Bench { arguments } => bench::bench(&arguments),
     };
     match done {

@@ -7,36 +7,44 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::build::{self, Profile};
 use crate::command::{cargo, root, run};
-use crate::setup;
+use crate::{demo, documents, setup, units};
 
 /// A heading, and what is done under it.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 11] = [
     ("what is needed", setup::for_testing),
-    ("format", || cargo_step(&["fmt", "--all", "--check"])),
+    ("format", format),
     ("lints", || clippy(&["--workspace", "--all-targets"])),
     ("lints of the compiler", || clippy(&["--package", "cardcage-compile", "--features", "compiler"])),
     ("lints of the plugins", lint_plugins),
     ("build", build_all),
     ("tests", || cargo_step(&["test", "--workspace"])),
-    ("documentation", documentation),
+    ("documentation of the crates", crate_documentation),
+    ("units of systemd", units::verify),
+    ("documents", documents::test),
+    ("demo", || demo::run(&Profile::Debug.folder(), true)),
 ];
 
-/// Runs the steps up to the first that fails.
-pub fn test() -> Result<()> {
+/// Runs the steps up to the first that fails: all, or those whose headings contain one of the words.
+pub fn test(only: &[String]) -> Result<()> {
     let began = Instant::now();
     let mut times = Vec::with_capacity(STEPS.len());
+    let wanted = |heading: &str| only.is_empty() || only.iter().any(|word| heading.contains(word));
     for (number, (heading, step)) in (1..).zip(STEPS) {
+        if !wanted(heading) {
+            continue;
+        }
         println!("\n== {number} of {}: {heading}", STEPS.len());
         let began = Instant::now();
         step().with_context(|| format!("step {number}, {heading}"))?;
         times.push((heading, began.elapsed()));
     }
-    println!("\n== all steps passed");
+    println!("\n== passed");
     for (heading, time) in times {
         println!("{} {heading}", seconds(time));
     }
@@ -61,19 +69,38 @@ fn cargo_for_tests(arguments: &[&str]) -> Command {
     cargo
 }
 
+/// The template is no member of the workspace: vendors copy it.
+fn format() -> Result<()> {
+    cargo_step(&["fmt", "--all", "--check"])?;
+    let template = root().join("sdk/templates/rust-probe/src/lib.rs");
+    run(Command::new("rustfmt").args(["--check", "--edition", "2024"]).arg(template))
+}
+
 fn clippy(arguments: &[&str]) -> Result<()> {
     run(cargo(["clippy"]).args(arguments).args(["--", "--deny", "warnings"]))
 }
 
 /// As the components that they become: natively their exports are not compiled.
 fn lint_plugins() -> Result<()> {
-    let mut packages = vec!["--package".to_owned(), "cardcage-sdk".to_owned()];
-    for folder in std::fs::read_dir(root().join("plugins"))? {
-        packages.push("--package".to_owned());
-        packages.push(folder?.file_name().to_string_lossy().into_owned());
+    let mut arguments = vec!["--lib".to_owned(), "--target".to_owned(), setup::GUEST.to_owned()];
+    for plugin in plugins()? {
+        arguments.extend(["--package".to_owned(), plugin]);
     }
-    let packages: Vec<_> = packages.iter().map(String::as_str).collect();
-    clippy(&[&["--lib", "--target", setup::GUEST], packages.as_slice()].concat())
+    clippy(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The members of the workspace that become a component.
+fn plugins() -> Result<Vec<String>> {
+    let metadata = cargo(["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).context("cargo metadata")?;
+    let list =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_plugin = |package: &Value| {
+        let mut kinds = list(package, "targets").into_iter().flat_map(|target| list(&target, "crate_types"));
+        kinds.any(|kind| kind == "cdylib")
+    };
+    let name = |package: Value| package.get("name").and_then(Value::as_str).map(str::to_owned);
+    Ok(list(&metadata, "packages").into_iter().filter(is_plugin).filter_map(name).collect())
 }
 
 /// The tests with the executables that they start. All targets, because the features that tests ask for unite with the
@@ -84,6 +111,6 @@ fn build_all() -> Result<()> {
 }
 
 /// Links that lead nowhere are errors.
-fn documentation() -> Result<()> {
+fn crate_documentation() -> Result<()> {
     run(cargo(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))
 }
