@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
+
 /// The word in a query's `extensions`.
 pub const NAME: &str = "cardcage/1";
 
@@ -24,7 +26,8 @@ pub struct HeartbeatExtension {
     pub agent_version: String,
     /// The board beyond v1.1's fields.
     pub identity: Identity,
-    /// The plugins and how they are.
+    /// The plugins and how they are, at most 256.
+    #[serde(deserialize_with = "bounded::list::<_, _, 256>")]
     pub plugins: Vec<Plugin>,
 }
 
@@ -77,7 +80,7 @@ pub struct Identity {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
     /// Fields that only this board's probe knows.
-    #[serde(skip_serializing_if = "Extras::is_empty")]
+    #[serde(skip_serializing_if = "Extras::is_empty", deserialize_with = "bounded::extras")]
     pub extra: Extras,
 }
 
@@ -94,13 +97,17 @@ pub struct Readings {
     /// The main memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
-    /// Network interfaces.
+    /// Network interfaces, at most 1,024.
+    #[serde(deserialize_with = "bounded::list::<_, _, 1024>")]
     pub network: Vec<Network>,
-    /// Mounted file systems.
+    /// Mounted file systems, at most 1,024.
+    #[serde(deserialize_with = "bounded::list::<_, _, 1024>")]
     pub disk: Vec<Disk>,
-    /// Accelerators.
+    /// Accelerators, at most 256.
+    #[serde(deserialize_with = "bounded::list::<_, _, 256>")]
     pub gpu: Vec<Gpu>,
-    /// Sensors.
+    /// Sensors, at most 4,096.
+    #[serde(deserialize_with = "bounded::list::<_, _, 4096>")]
     pub sensors: Vec<Sensor>,
 }
 
@@ -126,7 +133,7 @@ pub struct Cpu {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cores: Option<u32>,
     /// Further fields.
-    #[serde(skip_serializing_if = "Extras::is_empty")]
+    #[serde(skip_serializing_if = "Extras::is_empty", deserialize_with = "bounded::extras")]
     pub extra: Extras,
 }
 
@@ -152,7 +159,7 @@ pub struct Memory {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap_free: Option<u64>,
     /// Further fields.
-    #[serde(skip_serializing_if = "Extras::is_empty")]
+    #[serde(skip_serializing_if = "Extras::is_empty", deserialize_with = "bounded::extras")]
     pub extra: Extras,
 }
 
@@ -201,7 +208,7 @@ pub struct Network {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// Further fields.
-    #[serde(skip_serializing_if = "Extras::is_empty")]
+    #[serde(skip_serializing_if = "Extras::is_empty", deserialize_with = "bounded::extras")]
     pub extra: Extras,
 }
 
@@ -232,7 +239,7 @@ pub struct Disk {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
     /// Further fields.
-    #[serde(skip_serializing_if = "Extras::is_empty")]
+    #[serde(skip_serializing_if = "Extras::is_empty", deserialize_with = "bounded::extras")]
     pub extra: Extras,
 }
 
@@ -268,7 +275,7 @@ pub struct Gpu {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_total: Option<u64>,
     /// Further fields.
-    #[serde(skip_serializing_if = "Extras::is_empty")]
+    #[serde(skip_serializing_if = "Extras::is_empty", deserialize_with = "bounded::extras")]
     pub extra: Extras,
 }
 

@@ -10,5 +10,6 @@
 //! rule was broken; types that derive `Deserialize` are only reached through them.
 
 pub mod board;
+mod bounded;
 pub mod extension;
 mod lenient;

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::{BadReport, parse_report};
+use crate::bounded;
 use crate::extension::HeartbeatExtension;
 use crate::lenient::number;
 
@@ -49,8 +50,8 @@ pub struct Heartbeat {
     /// Machine architecture (cpu架构), such as `aarch64`.
     #[serde(default)]
     pub cpu_arch: String,
-    /// The accelerators.
-    #[serde(default)]
+    /// The accelerators, at most 256.
+    #[serde(default, deserialize_with = "bounded::list::<_, _, 256>")]
     pub gpu: Vec<Gpu>,
     /// What Cardcage adds, only where the query asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::{BadReport, parse_report};
+use crate::bounded;
 use crate::extension::ResourceExtension;
 use crate::lenient::number;
 
@@ -15,8 +16,8 @@ pub struct ResourceReport {
     pub host_ip: Ipv4Addr,
     /// The readings.
     pub resource: Resource,
-    /// The deployed instances that the agent knows.
-    #[serde(default)]
+    /// The deployed instances that the agent knows, at most 4,096.
+    #[serde(default, deserialize_with = "bounded::list::<_, _, 4096>")]
     pub component: Vec<Component>,
     /// What Cardcage adds, only where the query asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,14 +38,14 @@ pub struct Resource {
     pub cpu: Cpu,
     /// Main memory.
     pub memory: Memory,
-    /// Network interfaces.
-    #[serde(default)]
+    /// Network interfaces, at most 4,096.
+    #[serde(default, deserialize_with = "bounded::list::<_, _, 4096>")]
     pub network: Vec<Network>,
-    /// Mounted file systems.
-    #[serde(default)]
+    /// Mounted file systems, at most 4,096.
+    #[serde(default, deserialize_with = "bounded::list::<_, _, 4096>")]
     pub disk: Vec<Disk>,
-    /// Accelerators.
-    #[serde(default)]
+    /// Accelerators, at most 256.
+    #[serde(default, deserialize_with = "bounded::list::<_, _, 256>")]
     pub gpu: Vec<GpuUsage>,
 }
 

@@ -1,0 +1,154 @@
+//! Lists and maps with an end. A body of a few bytes an item would otherwise become a hundred times its length in
+//! memory before anybody can look at it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Most fields beyond the named ones.
+const EXTRAS: usize = 64;
+
+struct List<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a list of at most {MOST}")
+    }
+
+    // Agents without any write `null` for a list.
+    fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            if list.len() == MOST {
+                return Err(A::Error::invalid_length(MOST + 1, &self));
+            }
+            list.push(item);
+        }
+        Ok(list)
+    }
+}
+
+/// For `#[serde(deserialize_with = "bounded::list::<_, _, 64>")]`.
+pub(crate) fn list<'de, T, D, const MOST: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_any(List::<T, MOST>(PhantomData))
+}
+
+struct Extras;
+
+impl<'de> Visitor<'de> for Extras {
+    type Value = BTreeMap<String, Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "at most {EXTRAS} texts, numbers and truth values by name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut extras = BTreeMap::new();
+        while let Some((name, Scalar(value))) = fields.next_entry()? {
+            if extras.len() == EXTRAS {
+                return Err(A::Error::invalid_length(EXTRAS + 1, &self));
+            }
+            extras.insert(name, value);
+        }
+        Ok(extras)
+    }
+}
+
+/// The fields beyond the named ones.
+pub(crate) fn extras<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Value>, D::Error> {
+    deserializer.deserialize_map(Extras)
+}
+
+/// A JSON value that holds no others.
+struct Scalar(Value);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+        impl Visitor<'_> for ScalarVisitor {
+            type Value = Scalar;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a text, a number or a truth value")
+            }
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.into()))
+            }
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(value.into()))
+            }
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar(value.into()))
+            }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar(value.into()))
+            }
+            fn visit_str<E: Error>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar(value.into()))
+            }
+            fn visit_unit<E: Error>(self) -> Result<Scalar, E> {
+                Ok(Scalar(Value::Null))
+            }
+        }
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::board::{Heartbeat, ResourceReport};
+
+    fn resource(sensors: usize, extra: &serde_json::Value) -> Result<ResourceReport, String> {
+        let body = json!({"api_version": 1, "data": {
+            "host_ip": "10.0.0.1",
+            "resource": {"cpu": {}, "memory": {}, "network": null},
+            "cardcage": {"readings": {"sensors": vec![json!({}); sensors], "cpu": {"extra": extra}}},
+        }});
+        ResourceReport::parse(body.to_string().as_bytes())
+            .map_err(|error| std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_list_has_an_end() {
+        assert!(resource(4096, &json!({})).is_ok());
+        assert!(resource(4097, &json!({})).unwrap_err().contains("at most 4096"));
+    }
+
+    #[test]
+    fn further_fields_are_few_and_flat() {
+        assert!(resource(0, &json!({"a": 1, "b": "x", "c": true, "d": null, "e": 1.5})).is_ok());
+        assert!(resource(0, &json!({"a": [1]})).is_err());
+        assert!(resource(0, &json!({"a": {"b": 1}})).is_err());
+        let many: serde_json::Map<_, _> = (0..65).map(|n| (n.to_string(), json!(n))).collect();
+        assert!(resource(0, &many.into()).unwrap_err().contains("at most 64"));
+    }
+
+    #[test]
+    fn a_heartbeat_lists_a_bounded_number_of_accelerators() {
+        let body = |gpus: usize| {
+            json!({"api_version": 1, "data": {
+                "box_id": 1, "slot_id": 1, "cpu_id": 1, "srio_id": 0, "host_ip": "10.0.0.1", "hostname": "h",
+                "service_port": 1, "gpu": vec![json!({"index": 0}); gpus],
+            }})
+        };
+        assert!(Heartbeat::parse(body(256).to_string().as_bytes()).is_ok());
+        assert!(Heartbeat::parse(body(257).to_string().as_bytes()).is_err());
+    }
+}
