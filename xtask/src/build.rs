@@ -36,27 +36,28 @@ impl Profile {
 }
 
 /// Builds the executables, and says where they are.
-///
-/// Each in a build of its own: the features of one build are united, and the agent would carry what the manager needs.
 pub fn build(profile: Profile) -> Result<PathBuf> {
     setup::for_building()?;
     println!("Building the agent and the manager. The first time takes some minutes.");
-    agent(profile)?;
-    run(cargo(["build", "--bins", "--package", "cardcage-manager"]).args(profile.flags()))?;
+    const MANAGER: [&str; 4] = ["build", "--bins", "--package", "cardcage-manager"];
+    match profile {
+        Profile::Debug => run(cargo(MANAGER).args(["--package", "cardcage-agent"]))?,
+        // Each in a build of its own: the features of one build are united, and the agent would carry what the manager
+        // needs.
+        Profile::Release => {
+            release_agent()?;
+            run(cargo(MANAGER).arg("--release"))?;
+        }
+    }
     compiler(profile)?;
     println!("The executables are in {}.", profile.folder().display());
     Ok(profile.folder())
 }
 
-/// Builds the agent. The released one is built for size, and static where this machine can link that: then it runs on
-/// boards whose system is older than this machine's.
-fn agent(profile: Profile) -> Result<()> {
-    const PACKAGE: [&str; 3] = ["build", "--package", "cardcage-agent"];
-    if profile == Profile::Debug {
-        return run(&mut cargo(PACKAGE));
-    }
-    let mut build = cargo(PACKAGE);
-    build.args(["--profile", "agent"]);
+/// Builds the agent for size, and static where this machine can link that: then it runs on boards whose system is older
+/// than this machine's.
+fn release_agent() -> Result<()> {
+    let mut build = cargo(["build", "--package", "cardcage-agent", "--profile", "agent"]);
     let built = match setup::static_target()? {
         Some(target) => {
             build.args(["--target", &target]);
@@ -65,8 +66,9 @@ fn agent(profile: Profile) -> Result<()> {
         None => target_dir().join("agent"),
     };
     run(&mut build)?;
-    let released = profile.folder().join("cardcage-agent");
-    std::fs::create_dir_all(profile.folder())?;
+    let folder = Profile::Release.folder();
+    let released = folder.join("cardcage-agent");
+    std::fs::create_dir_all(&folder)?;
     // Over a name of its own, so that an agent that runs keeps its file.
     let new = released.with_extension("new");
     std::fs::copy(built.join("cardcage-agent"), &new)
