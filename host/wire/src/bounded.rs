@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -58,11 +58,12 @@ impl<'de> Visitor<'de> for Extras {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
         let mut extras = BTreeMap::new();
-        while let Some((name, Scalar(value))) = fields.next_entry()? {
-            if extras.len() == EXTRAS {
-                return Err(A::Error::invalid_length(EXTRAS + 1, &self));
+        while let Some((name, value)) = fields.next_entry()? {
+            if let Plain(Some(value)) = value
+                && extras.len() < EXTRAS
+            {
+                extras.insert(name, value);
             }
-            extras.insert(name, value);
         }
         Ok(extras)
     }
@@ -75,37 +76,45 @@ pub(crate) fn extras<'de, D: Deserializer<'de>>(
     deserializer.deserialize_map(Extras)
 }
 
-/// A JSON value that holds no others.
-struct Scalar(Value);
+/// A JSON value that holds no others; what holds others is passed over.
+struct Plain(Option<Value>);
 
-impl<'de> Deserialize<'de> for Scalar {
+impl<'de> Deserialize<'de> for Plain {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ScalarVisitor;
-        impl Visitor<'_> for ScalarVisitor {
-            type Value = Scalar;
+        struct PlainVisitor;
+        impl<'de> Visitor<'de> for PlainVisitor {
+            type Value = Plain;
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a text, a number or a truth value")
+                formatter.write_str("any value")
             }
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
-                Ok(Scalar(value.into()))
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Plain, E> {
+                Ok(Plain(Some(value.into())))
             }
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Scalar, E> {
-                Ok(Scalar(value.into()))
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Plain, E> {
+                Ok(Plain(Some(value.into())))
             }
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar, E> {
-                Ok(Scalar(value.into()))
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Plain, E> {
+                Ok(Plain(Some(value.into())))
             }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Scalar, E> {
-                Ok(Scalar(value.into()))
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Plain, E> {
+                Ok(Plain(Some(value.into())))
             }
-            fn visit_str<E: Error>(self, value: &str) -> Result<Scalar, E> {
-                Ok(Scalar(value.into()))
+            fn visit_str<E: Error>(self, value: &str) -> Result<Plain, E> {
+                Ok(Plain(Some(value.into())))
             }
-            fn visit_unit<E: Error>(self) -> Result<Scalar, E> {
-                Ok(Scalar(Value::Null))
+            fn visit_unit<E: Error>(self) -> Result<Plain, E> {
+                Ok(Plain(None))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Plain, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Plain(None))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Plain, A::Error> {
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Plain(None))
             }
         }
-        deserializer.deserialize_any(ScalarVisitor)
+        deserializer.deserialize_any(PlainVisitor)
     }
 }
 
@@ -133,11 +142,15 @@ mod tests {
 
     #[test]
     fn further_fields_are_few_and_flat() {
-        assert!(resource(0, &json!({"a": 1, "b": "x", "c": true, "d": null, "e": 1.5})).is_ok());
-        assert!(resource(0, &json!({"a": [1]})).is_err());
-        assert!(resource(0, &json!({"a": {"b": 1}})).is_err());
-        let many: serde_json::Map<_, _> = (0..65).map(|n| (n.to_string(), json!(n))).collect();
-        assert!(resource(0, &many.into()).unwrap_err().contains("at most 64"));
+        let kept = |extra| {
+            let report = resource(0, &extra).unwrap().cardcage.unwrap();
+            report.readings.cpu.unwrap().extra
+        };
+        let flat = json!({"a": 1, "b": "x", "c": true, "d": 1.5});
+        assert_eq!(json!(kept(flat.clone())), flat);
+        assert_eq!(kept(json!({"a": [1], "b": {"c": [{}]}, "d": null})).len(), 0);
+        let many: serde_json::Map<_, _> = (0..100).map(|n| (n.to_string(), json!(n))).collect();
+        assert_eq!(kept(many.into()).len(), super::EXTRAS);
     }
 
     #[test]

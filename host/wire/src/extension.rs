@@ -84,7 +84,7 @@ pub struct Identity {
     pub extra: Extras,
 }
 
-/// Fields beyond the named ones. `null`, text, truth values and numbers only.
+/// Fields beyond the named ones: text, truth values and numbers, at most 64. Others are passed over.
 pub type Extras = BTreeMap<String, serde_json::Value>;
 
 /// All readings of one snapshot.
