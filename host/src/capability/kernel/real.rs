@@ -1,8 +1,11 @@
 //! Reads the facts, below whatever roots the agent was given. Everything here blocks: it runs on the plugin's readers.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use nix::libc::O_NONBLOCK;
 
 use super::parse::{self, Interface, Meminfo, Mount, Stat};
 use crate::capability::Roots;
@@ -18,7 +21,9 @@ const ORDINARY: usize = 8 << 10;
 /// A file's text; `None` if it is not there, not readable, too long, or not UTF-8.
 pub fn text(path: &Path) -> Option<String> {
     let mut text = Vec::with_capacity(ORDINARY);
-    let length = File::open(path).ok()?.take(LIMIT + 1).read_to_end(&mut text).ok()?;
+    // Opening a pipe waits for its writer, and a recording is only a folder: anything may lie in it.
+    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path).ok()?;
+    let length = file.take(LIMIT + 1).read_to_end(&mut text).ok()?;
     match u64::try_from(length).ok()? <= LIMIT {
         true => String::from_utf8(text).ok(),
         false => None,
@@ -87,5 +92,29 @@ pub fn space(roots: &Roots, mount_point: &Path) -> Option<Space> {
                 available: bytes(space.f_bavail),
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_a_recording_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("loadavg");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(text(&pipe).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn what_is_too_long_or_no_text_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("meminfo");
+        std::fs::write(&file, [0xff]).unwrap();
+        assert_eq!(text(&file), None);
+        std::fs::File::create(&file).unwrap().set_len(LIMIT + 1).unwrap();
+        assert_eq!(text(&file), None);
+        assert_eq!(text(folder.path()), None);
     }
 }
