@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic, that is how it fails")]
 
+mod fleet; // a manager and its boards
 mod folder; // files that are no plugins
 mod hostile; // plugins that misbehave
 mod networks; // several machines, several networks
 mod process; // the agent's command line, signals and files
 mod queries; // which query is answered
+mod replay; // boards that are not here
 mod reports; // what a report says
 mod siege; // what is watched meanwhile
 mod vendor; // a new board by dropping a file

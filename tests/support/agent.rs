@@ -34,11 +34,13 @@ pub struct AgentPlan {
     plugins: Vec<(String, Vec<u8>)>,
     flags: Vec<String>,
     cold: bool,
+    started_in: PathBuf,
 }
 
 impl AgentPlan {
     pub(crate) fn new(folder: PathBuf, group: Group, address: Ipv4Addr) -> Self {
         Self {
+            started_in: folder.clone(),
             folder,
             address,
             listen: address,
@@ -76,6 +78,13 @@ impl AgentPlan {
     pub fn flag(mut self, flag: impl Into<String>) -> Self {
         self.flags.push(flag.into());
         self
+    }
+
+    /// Replays a board from a folder like those of `tests/boards`.
+    #[track_caller]
+    pub fn replaying(self, board: &Path) -> Self {
+        let config = std::fs::read_to_string(board.join("agent.toml")).unwrap();
+        Self { started_in: board.to_owned(), ..self.config(&config) }
     }
 
     /// Nothing is compiled yet.
@@ -133,7 +142,8 @@ impl AgentPlan {
         );
         std::fs::write(self.folder.join("agent.toml"), own + &self.config).unwrap();
         let service = SocketAddrV4::new(self.address, SERVICE_PORT);
-        Prepared { folder: self.folder, machine: self.machine, service, flags: self.flags }
+        let (folder, started_in) = (self.folder, self.started_in);
+        Prepared { folder, started_in, machine: self.machine, service, flags: self.flags }
     }
 }
 
@@ -141,6 +151,7 @@ impl AgentPlan {
 #[derive(Debug)]
 struct Prepared {
     folder: PathBuf,
+    started_in: PathBuf,
     machine: Option<Arc<Namespace>>,
     service: SocketAddrV4,
     flags: Vec<String>,
@@ -154,7 +165,7 @@ impl Prepared {
             None => Command::new(agent),
         };
         command.args(words).arg("--config").arg(self.folder.join("agent.toml"));
-        command.env("RUST_LOG", "info").current_dir(&self.folder);
+        command.env("RUST_LOG", "info").current_dir(&self.started_in);
         command
     }
 

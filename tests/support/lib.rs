@@ -1,9 +1,10 @@
 //! What an end-to-end test is written with. Everything here is real: processes, sockets, plugins, namespaces.
 //!
 //! ```text
-//! World ── agent(…).start() ─▶ Agent ◀─ GET /plugins, /metrics, kill, restart
-//!   │                            │
-//!   └───── listener() ────────▶ Listener    plays a v1.1 manager: ask(…), report()
+//! World ── agent().start() ────▶ Agent      GET /plugins, /metrics; kill, start again
+//!   ├───── listener() ─────────▶ Listener   plays a v1.1 manager: ask(…), report()
+//!   └───── manager().start() ──▶ Manager    the real one: boards(), cardcage(…)
+//! Lab ──── plug(switch, …) ────▶ Namespace  a machine of its own, for any of them
 //! ```
 //! A test waits for states with [`until`], never for time. What it started ends with it, also when it fails, and then
 //! the logs are printed.
@@ -21,9 +22,11 @@ mod executables; // where the products are
 mod guests; // plugins that vendors and enemies ship
 mod http; // plain requests
 mod listener; // a manager that the test plays
+mod manager; // cardcage-manager and cardcage, as an operator runs them
 mod namespace; // machines and switches of a test's own
 mod patience; // waiting for states
 mod process; // a child and its log
+mod prometheus; // what its tool says
 mod warm; // built-in plugins, compiled once
 mod world; // folders and addresses of one test
 
@@ -31,7 +34,9 @@ pub use agent::{Agent, AgentPlan, Plugin};
 pub use guests::{ACME_BOARD, Guest, HOSTILE, LOOPS_AT_START};
 pub use http::{Answer, delete, get, post};
 pub use listener::{Listener, Manner, Report, sender_at};
+pub use manager::{Manager, ManagerPlan};
 pub use namespace::{Lab, Namespace, namespaces_are_allowed, skip};
 pub use patience::{PATIENCE, until};
 pub use process::Process;
+pub use prometheus::check_metrics;
 pub use world::{Group, World};

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::agent::AgentPlan;
 use crate::listener::{Listener, Manner};
+use crate::manager::ManagerPlan;
 
 /// Where queries are multicast to.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,11 @@ impl World {
         let number = self.agents.get() + 1;
         self.agents.set(number);
         AgentPlan::new(self.place(&format!("agent-{number}")), self.group, self.address(1 + number))
+    }
+
+    /// A manager at address 1.
+    pub fn manager(&self) -> ManagerPlan {
+        ManagerPlan::new(self.place("manager"), self.group, self.address(1))
     }
 
     /// A manager that the test plays, at address 1.
