@@ -1,5 +1,12 @@
 //! Probe of the processors: usage, load, cores and type. It needs the kernel's facts alone.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use cardcage_sdk::{Cpu, Error, Probe, Sample, Settings, kernel};
 
 use crate::usage::UsageMeter;
@@ -53,4 +60,4 @@ impl CpuProbe {
     }
 }
 
-cardcage_sdk::export_probe!(CpuProbe);
+cardcage_sdk::export_probe!(CpuProbe, no_std);

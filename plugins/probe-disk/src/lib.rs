@@ -1,5 +1,12 @@
 //! Probe of the disks: every real mount once, with the space on it. It needs the kernel's facts alone.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use cardcage_sdk::kernel::{self, Mount, Space};
 use cardcage_sdk::{Disk, Error, Probe, Sample, Settings};
 
@@ -58,7 +65,7 @@ fn disk(mount: Mount, space: Option<Space>) -> Disk {
     }
 }
 
-cardcage_sdk::export_probe!(DiskProbe);
+cardcage_sdk::export_probe!(DiskProbe, no_std);
 
 #[cfg(test)]
 mod tests {

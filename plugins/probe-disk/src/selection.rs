@@ -4,7 +4,9 @@
 //! every mount -> the topmost at each mount point -> those that hold data of their own -> one of each file system
 //! ```
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use cardcage_sdk::kernel::Mount;
 

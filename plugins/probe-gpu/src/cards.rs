@@ -4,6 +4,10 @@
 //! card does. NVIDIA's say it through a library of their own, which is another probe's business, and the display
 //! controllers of management chips are no accelerators.
 
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use cardcage_sdk::files::{Contents, Files, Paths, Slot};
 use cardcage_sdk::{Error, Gpu, Place, Reading, Sensor, Value, code, device};
 

@@ -5,6 +5,13 @@
 //! every sample:    one batch -> one Gpu a card, and the clocks as sensors
 //! ```
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use cardcage_sdk::files::{Batch, Board, Contents, Paths, Slot};
 use cardcage_sdk::{Error, Gpu, Probe, Reading, Sample, Search, Settings, Step, code, units};
 
@@ -96,7 +103,7 @@ fn number(contents: &Contents, slot: Option<Slot>, faults: &mut Vec<Error>) -> O
     contents.number(slot?)
 }
 
-cardcage_sdk::export_probe!(GpuProbe);
+cardcage_sdk::export_probe!(GpuProbe, no_std);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,8 @@
 //! One sensor as it was found: what is said of it at every sample, and the files that say how it is.
 
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+
 use cardcage_sdk::{Limits, Place, Quantity, Reading, Sensor};
 
 use crate::meter::Meter;

@@ -4,6 +4,10 @@
 //! list each chip's files -> one read of all names, labels and thresholds -> channels
 //! ```
 
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use cardcage_sdk::files::{Contents, Files, Paths, Slot};
 use cardcage_sdk::{Error, Limits, Place, Quantity, device};
 

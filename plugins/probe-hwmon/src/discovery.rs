@@ -1,5 +1,8 @@
 //! Everything that the board has to measure, from the three classes of the kernel.
 
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
 use cardcage_sdk::files::{Files, MOST_PATHS};
 use cardcage_sdk::{Error, Sensor, code};
 

@@ -9,6 +9,10 @@
 //! A sensor is named by the device that it is part of and its label, so that it keeps its name over restarts; the
 //! numbers of `hwmon3` or `thermal_zone5` are dealt out anew each time.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
 use cardcage_sdk::files::{Batch, Board, Contents};
 use cardcage_sdk::{Error, Probe, Sample, Search, Settings, Step, clock};
 
@@ -71,7 +75,7 @@ impl HwmonProbe {
         let (channels, faults) = classes.search(&Board);
         let mut plan = Plan::new(channels, faults);
         self.batch = if plan.paths.is_empty() { None } else { Some(plan.paths.open()?) };
-        plan.continue_from(std::mem::take(&mut self.plan));
+        plan.continue_from(core::mem::take(&mut self.plan));
         self.plan = plan;
         self.classes = classes;
         self.search.searched();
@@ -79,4 +83,4 @@ impl HwmonProbe {
     }
 }
 
-cardcage_sdk::export_probe!(HwmonProbe);
+cardcage_sdk::export_probe!(HwmonProbe, no_std);

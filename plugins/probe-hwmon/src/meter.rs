@@ -1,6 +1,6 @@
 //! Power from a counter of energy.
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// Readings closer together than this say more about the clock than about the power; the last power stands.
 const SHORTEST: Duration = Duration::from_millis(100);

@@ -1,6 +1,7 @@
 //! What is read at every sample, and what the sensors make of it.
 
-use std::time::Duration;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use cardcage_sdk::files::{self, Contents, MOST_PATHS, Paths, Slot};
 use cardcage_sdk::{Error, Quantity, Reading, Sensor, code};

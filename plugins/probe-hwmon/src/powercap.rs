@@ -2,6 +2,10 @@
 //!
 //! Zones form a tree by their identifiers: `intel-rapl:0` is a package, `intel-rapl:0:1` a part of it.
 
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use cardcage_sdk::files::{Contents, Files, Paths, Slot};
 use cardcage_sdk::{Error, Place, Quantity, code};
 

@@ -1,5 +1,8 @@
 //! Thermal zones: `/sys/class/thermal/thermal_zone*`.
 
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
 use cardcage_sdk::files::{Contents, Files, Paths, Slot};
 use cardcage_sdk::{Error, Limits, Place, Quantity};
 

@@ -3,6 +3,13 @@
 //!
 //! What only one type of board knows (its place in the chassis, say) comes from that board's own probe.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+
 use cardcage_sdk::kernel::{self, SystemInfo};
 use cardcage_sdk::{Error, Identity, Probe, Sample, Settings};
 
@@ -52,7 +59,7 @@ fn operating_system(os_release: &[(String, String)]) -> Option<String> {
     value("PRETTY_NAME").map(str::to_owned).or_else(named)
 }
 
-cardcage_sdk::export_probe!(IdentityProbe);
+cardcage_sdk::export_probe!(IdentityProbe, no_std);
 
 #[cfg(test)]
 mod tests {

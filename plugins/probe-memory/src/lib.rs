@@ -1,5 +1,11 @@
 //! Probe of the main memory and swap. It needs the kernel's facts alone.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+
 use cardcage_sdk::kernel::{self, MemoryInfo};
 use cardcage_sdk::{Error, Memory, Probe, Sample, Settings};
 
@@ -35,7 +41,7 @@ fn estimate(info: &MemoryInfo) -> Option<u64> {
     info.unused.checked_add(caches)
 }
 
-cardcage_sdk::export_probe!(MemoryProbe);
+cardcage_sdk::export_probe!(MemoryProbe, no_std);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,13 @@
 //! Probe of the network interfaces: every interface of the kernel with all its counters. It needs the kernel's facts
 //! alone.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use cardcage_sdk::kernel::{self, NetworkInterface};
 use cardcage_sdk::{Error, Network, Probe, Sample, Settings};
 
@@ -50,7 +57,7 @@ fn hardware_address(mut address: String) -> Option<String> {
     (whole && address != "00:00:00:00:00:00").then_some(address)
 }
 
-cardcage_sdk::export_probe!(NetworkProbe);
+cardcage_sdk::export_probe!(NetworkProbe, no_std);
 
 #[cfg(test)]
 mod tests {

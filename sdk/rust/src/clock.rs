@@ -1,6 +1,6 @@
 //! Time that runs evenly, for rates: energy over time is power.
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// The time since some moment before the instance started. It never runs backwards, and only differences mean
 /// something.

@@ -5,6 +5,9 @@
 //!
 //! A path comes from [`files::resolve`](crate::files::resolve), for example of `/sys/class/hwmon/hwmon0/device`.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// The stable name of the device at this path below `/sys/devices`.
 ///
 /// ```

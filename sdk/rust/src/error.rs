@@ -1,5 +1,7 @@
 //! Errors: a word for programs and a sentence for people.
 
+use alloc::string::String;
+
 use crate::Error;
 
 /// The known values of [`Error::code`]. The set is open: an unknown word means "it failed".

@@ -1,6 +1,7 @@
 //! What [`crate::export_probe!`] expands to: the one probe of an instance, between `configure` and `sample`.
 
-use std::cell::RefCell;
+pub use alloc::string::String;
+use core::cell::RefCell;
 
 use crate::{Error, Probe, Sample, Settings, code};
 
@@ -9,6 +10,11 @@ pub fn require_probe<P: Probe>() {}
 
 /// Holds the probe from `configure` on.
 pub struct Instance<P>(RefCell<Option<P>>);
+
+#[cfg(all(target_arch = "wasm32", not(target_feature = "atomics")))]
+#[expect(unsafe_code, reason = "the one instance is a static, and thread locals are std's")]
+// SAFETY: without atomics WebAssembly has one thread.
+unsafe impl<P> Sync for Instance<P> {}
 
 impl<P: Probe> Instance<P> {
     /// Before `configure`.

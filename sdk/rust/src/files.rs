@@ -20,6 +20,9 @@
 pub use crate::bindings::cardcage::host::files::{Batch, entries, read, resolve};
 pub use paths::{Contents, Paths, Slot};
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::Error;
 
 mod paths;

@@ -70,6 +70,23 @@
 //!
 //! It is built with `cargo build --release --target wasm32-wasip2`.
 //!
+//! # Without std
+//!
+//! Of a small component most is std: its panic hook, standard streams, environment and C library, none of which a probe
+//! uses, and all of which every board compiles, keeps in memory and links. A probe that needs `core` and `alloc` alone
+//! is 40 kB smaller (a simple one is then 30 kB) and imports only what it calls, and the log:
+//!
+//! ```ignore
+//! #![cfg_attr(target_arch = "wasm32", no_std)] // natively, for the tests, std stays
+//!
+//! extern crate alloc;
+//!
+//! cardcage_sdk::export_probe!(Inlet, no_std);
+//! ```
+//!
+//! The macro then also brings an allocator and a panic handler, which writes the message to the agent's log and traps.
+//! Nothing else changes, and no dependency may use std: serde with `default-features = false`, for example.
+//!
 //! # Three rules
 //!
 //! * **Unknown is absent.** Leave a field `None` that was not measured; 0 always means a measured zero.
@@ -82,7 +99,10 @@
 //! component alone, so keep what computes apart from what asks; [`files::Files`] lets the same code look through a
 //! board's files or, in a test, through a tree in memory (`fake::Tree`, on native targets).
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
 #![warn(missing_docs)]
+
+extern crate alloc;
 
 pub mod clock;
 pub mod device;
@@ -104,6 +124,9 @@ pub mod fake;
 pub mod bindings;
 #[doc(hidden)]
 pub mod export;
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod no_std;
 
 pub use error::code;
 pub use probe::{Probe, Support};

@@ -4,7 +4,8 @@
 //! [`debug!`](crate::debug!). A line has at most 1 KiB; a plugin gets 20 lines at once and then one a second, and what is
 //! over that is counted. Log a change of state, not every sample.
 
-use std::fmt;
+use alloc::string::ToString as _;
+use core::fmt;
 
 pub use crate::bindings::cardcage::host::log::Level;
 
@@ -28,13 +29,13 @@ fn write(level: Level, message: &str) {
 /// Logs something that the operator must act on.
 #[macro_export]
 macro_rules! error {
-    ($($message:tt)+) => { $crate::log::line($crate::log::Level::Error, ::std::format_args!($($message)+)) };
+    ($($message:tt)+) => { $crate::log::line($crate::log::Level::Error, ::core::format_args!($($message)+)) };
 }
 
 /// Logs something odd that was coped with.
 #[macro_export]
 macro_rules! warn {
-    ($($message:tt)+) => { $crate::log::line($crate::log::Level::Warn, ::std::format_args!($($message)+)) };
+    ($($message:tt)+) => { $crate::log::line($crate::log::Level::Warn, ::core::format_args!($($message)+)) };
 }
 
 /// Logs a change of state.
@@ -44,11 +45,11 @@ macro_rules! warn {
 /// ```
 #[macro_export]
 macro_rules! info {
-    ($($message:tt)+) => { $crate::log::line($crate::log::Level::Info, ::std::format_args!($($message)+)) };
+    ($($message:tt)+) => { $crate::log::line($crate::log::Level::Info, ::core::format_args!($($message)+)) };
 }
 
 /// Logs something for the plugin's author.
 #[macro_export]
 macro_rules! debug {
-    ($($message:tt)+) => { $crate::log::line($crate::log::Level::Debug, ::std::format_args!($($message)+)) };
+    ($($message:tt)+) => { $crate::log::line($crate::log::Level::Debug, ::core::format_args!($($message)+)) };
 }

@@ -57,6 +57,9 @@ pub enum Support {
 ///
 /// On other targets than WebAssembly it only checks that the type is a probe, so that a workspace with plugins in it
 /// builds and tests natively.
+///
+/// `export_probe!(Silent, no_std)` does the same for a crate that is `no_std` on WebAssembly, and gives it an allocator
+/// and a panic handler: see [Without std](crate#without-std).
 #[macro_export]
 macro_rules! export_probe {
     ($probe:ty) => {
@@ -65,23 +68,47 @@ macro_rules! export_probe {
         #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code, reason = "the exported names of the canonical ABI")]
         const _: () = {
-            ::std::thread_local! {
-                static INSTANCE: $crate::export::Instance<$probe> = const { $crate::export::Instance::new() };
-            }
+            static INSTANCE: $crate::export::Instance<$probe> = $crate::export::Instance::new();
 
             struct Component;
 
             impl $crate::bindings::exports::cardcage::probe::sampler::Guest for Component {
-                fn configure(settings: ::std::string::String) -> ::std::result::Result<u8, $crate::Error> {
-                    INSTANCE.with(|instance| instance.configure(settings))
+                fn configure(settings: $crate::export::String) -> ::core::result::Result<u8, $crate::Error> {
+                    INSTANCE.configure(settings)
                 }
 
-                fn sample() -> ::std::result::Result<$crate::Sample, $crate::Error> {
-                    INSTANCE.with($crate::export::Instance::sample)
+                fn sample() -> ::core::result::Result<$crate::Sample, $crate::Error> {
+                    INSTANCE.sample()
                 }
             }
 
     $crate::bindings::export_sampler!(Component with_types_in $crate::bindings);
+        };
+    };
+    ($probe:ty, no_std) => {
+        $crate::export_probe!($probe);
+
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "the exported names of the canonical ABI")]
+        const _: () = {
+            #[global_allocator]
+            static ALLOCATOR: $crate::no_std::Allocator = $crate::no_std::Allocator::new();
+
+            #[panic_handler]
+            fn panicked(panic: &::core::panic::PanicInfo<'_>) -> ! {
+                $crate::no_std::panicked(panic)
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn cabi_realloc(
+                old: *mut u8,
+                old_size: usize,
+                align: usize,
+                new_size: usize,
+            ) -> *mut u8 {
+                // SAFETY: the host calls it as the canonical ABI says.
+                unsafe { $crate::no_std::reallocate(old, old_size, align, new_size) }
+            }
         };
     };
 }

@@ -3,6 +3,8 @@
 //! The records are those of `wit/types/readings.wit`. Most have a `Default` in which everything is unknown, so that a
 //! probe names what it knows and ends with `..Default::default()`.
 
+use alloc::string::{String, ToString as _};
+
 pub use crate::bindings::cardcage::types::errors::Error;
 pub use crate::bindings::cardcage::types::readings::{
     Cpu, Disk, Extras, Gpu, Identity, Limits, Memory, Network, Place, Sample, Sensor, Value,

@@ -1,5 +1,8 @@
 //! The operator's settings of this plugin.
 
+use alloc::format;
+use alloc::string::String;
+
 use serde::de::DeserializeOwned;
 
 use crate::Error;

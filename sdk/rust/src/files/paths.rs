@@ -1,5 +1,8 @@
 //! A list of paths that is built first and read at once, with tickets for the contents.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::{Batch, Files, number};
 use crate::Error;
 
