@@ -1,3 +1,5 @@
+//! What a report says of a made-up board.
+
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
