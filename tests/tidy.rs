@@ -1,6 +1,6 @@
 //! The invariants of ARCHITECTURE.md that can be seen in the text of the repository.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic, that is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test may panic, that is how it fails")]
 
 use std::collections::BTreeSet;
 use std::fs;
