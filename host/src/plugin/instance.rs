@@ -144,9 +144,10 @@ impl std::fmt::Debug for Instance {
 pub struct Linked(ProbePre<State>);
 
 impl Linked {
-    pub fn new(runtime: &Runtime, component: &Component) -> Result<Self, String> {
-        let linked = runtime.linker.instantiate_pre(component).and_then(ProbePre::new);
-        linked.map(Self).map_err(|error| format!("does not fit this agent: {error:#}"))
+    pub fn new(runtime: &Runtime, component: &Component, imports: &[String]) -> Result<Self, String> {
+        let linked = runtime.link(component, imports);
+        let linked = linked.and_then(|linked| ProbePre::new(linked).map_err(|error| format!("{error:#}")));
+        linked.map(Self).map_err(|reason| format!("does not fit this agent: {reason}"))
     }
 }
 
@@ -166,7 +167,7 @@ impl Instance {
         let limits = Limits::default();
         let log = log::Log(lines);
         let mut store = Store::new(
-            &runtime.engine,
+            runtime.engine(),
             State { wasi, table, limits, deadline: Instant::now() + deadline, kernel, files, log },
         );
         store.limiter(|state| &mut state.limits);

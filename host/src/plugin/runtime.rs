@@ -1,13 +1,15 @@
 //! The engine, what plugins are linked to, and the clock that ends those that run too long.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use cardcage_compile::engine_config;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, EngineWeak};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::p2::bindings;
 
 use super::bindings::cardcage::host;
 use super::instance::State;
@@ -18,8 +20,11 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// One for all plugins.
 pub struct Runtime {
-    pub(super) engine: Engine,
-    pub(super) linker: Linker<State>,
+    engine: Engine,
+    /// What plugins without a standard library import: our own capabilities, and time that runs evenly.
+    own: Linker<State>,
+    /// The same with base WASI, made when the first plugin asks for it: that is two hundred functions more.
+    with_wasi: OnceLock<Result<Linker<State>, String>>,
     clock: Clock,
 }
 
@@ -27,23 +32,51 @@ impl Runtime {
     /// Sets up the engine as the compiler's.
     pub fn new() -> wasmtime::Result<Self> {
         let engine = Engine::new(&engine_config())?;
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        host::kernel::add_to_linker::<State, HasSelf<Kernel>>(&mut linker, |state| &mut state.kernel)?;
-        host::files::add_to_linker::<State, HasSelf<Files>>(&mut linker, |state| &mut state.files)?;
-        host::log::add_to_linker::<State, HasSelf<Log>>(&mut linker, |state| &mut state.log)?;
+        let mut own = Linker::new(&engine);
+        add_capabilities(&mut own)?;
+        bindings::clocks::monotonic_clock::add_to_linker::<State, WasiClocks>(&mut own, State::clocks)?;
         let clock = Clock::start(engine.weak())?;
-        Ok(Self { engine, linker, clock })
+        Ok(Self { engine, own, with_wasi: OnceLock::new(), clock })
     }
 
     pub const fn engine(&self) -> &Engine {
         &self.engine
     }
 
+    /// Matches what a component imports with what the agent has.
+    pub(super) fn link(
+        &self,
+        component: &Component,
+        imports: &[String],
+    ) -> Result<InstancePre<State>, String> {
+        let base_wasi = |import: &String| {
+            import.starts_with("wasi:") && !import.starts_with("wasi:clocks/monotonic-clock@")
+        };
+        let linker = match imports.iter().any(base_wasi) {
+            true => self.with_wasi.get_or_init(|| with_wasi(&self.engine)).as_ref().map_err(Clone::clone)?,
+            false => &self.own,
+        };
+        linker.instantiate_pre(component).map_err(|error| format!("{error:#}"))
+    }
+
     /// While this lives, the clock ticks.
     pub(super) fn running(&self) -> Running<'_> {
         self.clock.begin()
     }
+}
+
+fn add_capabilities(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    host::kernel::add_to_linker::<State, HasSelf<Kernel>>(linker, |state| &mut state.kernel)?;
+    host::files::add_to_linker::<State, HasSelf<Files>>(linker, |state| &mut state.files)?;
+    host::log::add_to_linker::<State, HasSelf<Log>>(linker, |state| &mut state.log)
+}
+
+fn with_wasi(engine: &Engine) -> Result<Linker<State>, String> {
+    let mut linker = Linker::new(engine);
+    add_capabilities(&mut linker)
+        .and_then(|()| wasmtime_wasi::p2::add_to_linker_async(&mut linker))
+        .map(|()| linker)
+        .map_err(|error| format!("{error:#}"))
 }
 
 impl std::fmt::Debug for Runtime {

@@ -91,7 +91,7 @@ impl Kit {
     /// Compiles a plugin, or finds it compiled.
     pub async fn link(&self, plugin: &Admitted) -> Result<Linked, String> {
         let component = self.cache.load(self.runtime.engine(), &plugin.package).await;
-        Linked::new(&self.runtime, &component.map_err(|error| chain(&error))?)
+        Linked::new(&self.runtime, &component.map_err(|error| chain(&error))?, &plugin.package.imports)
     }
 
     /// Starts one instance outside of any driver: for a vendor who tries a plugin.

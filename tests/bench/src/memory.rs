@@ -1,9 +1,10 @@
 //! Memory of one packaged agent with all its built-in probes, some minutes after its start.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
 use crate::figures::{Figures, Goal, say};
@@ -33,6 +34,9 @@ pub fn start(programs: &Programs) -> Result<Aging> {
             free_port()?,
         ),
     )?;
+    // As a package does when it is installed.
+    let warmed = Command::new(&programs.agent).args(["plugin", "warm", "--config"]).arg(&config).output()?;
+    ensure!(warmed.status.success(), "plugin warm: {}", String::from_utf8_lossy(&warmed.stderr));
     let agent = Process::start(&programs.agent, ["run".as_ref(), "--config".as_ref(), config.as_os_str()])?;
     let exporter = |program| -> Result<(Process, SocketAddr)> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
