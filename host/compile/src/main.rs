@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cardcage_compile::{PLUGIN_LIMIT, engine_config};
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use wasmtime::Engine;
 
 /// Address space: a Python guest compiles in 0.4 GB.
@@ -47,6 +47,8 @@ fn limit() -> Result<()> {
         setrlimit(resource, limit)
             .with_context(|| format!("the limit {resource:?} cannot be set to {most}"))?;
     }
+    // An agent that is killed cannot end this process any more, and nobody waits for what it makes.
+    set_parent_process_death_signal(Some(Signal::KILL)).context("the agent's end cannot be watched")?;
     // The readings of a running agent matter more than a new plugin.
     let _ = nice(5);
     Ok(())
