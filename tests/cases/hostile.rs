@@ -247,6 +247,53 @@ fn hoards_handles() {
 }
 
 #[test]
+fn reaches_out() {
+    let siege = Siege::by("reaches-out");
+    let plugin = siege.until_fault("hostile", "refused: ");
+    let refused: Vec<_> =
+        plugin.faults.iter().map(|fault| fault.split(": ").take(2).collect::<Vec<_>>()).collect();
+    let attempts = ["read", "list", "write", "connect", "listen", "multicast", "resolve", "environment"];
+    assert_eq!(refused, attempts.map(|attempt| ["refused", attempt]), "{:?}", plugin.faults);
+    siege.others_are_on_time();
+}
+
+/// Compiling is where a plugin can use up a machine before any of it runs.
+#[test]
+fn takes_long_to_compile() {
+    let siege = Siege::with(|plan| plan.plugin("bomb.wasm", crate::bomb::packed("bomb")));
+    // In the first two seconds a report waits for the first sample of every plugin.
+    siege.readings();
+    assert_eq!(siege.agent.plugin("bomb").state, "compiling");
+    siege.others_are_on_time();
+    assert_eq!(siege.agent.plugin("bomb").state, "compiling", "the bomb is too small");
+}
+
+#[test]
+fn a_compiler_ends_with_its_agent() {
+    let mut siege = Siege::with(|plan| plan.plugin("bomb.wasm", crate::bomb::packed("bomb")));
+    let agent = siege.agent.process.pid();
+    let compiler = until("the compiler runs", || children_of(agent).into_iter().next());
+    siege.agent.kill();
+    until("the compiler is gone", || parent_of(compiler).is_none().then_some(()));
+}
+
+/// The processes that this one has started, and that are not over.
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|process| parent_of(*process) == Some(parent)).collect()
+}
+
+/// `None` for a process that is over.
+fn parent_of(process: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // 1234 (name) S 1 …
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let over = fields.next()? == "Z";
+    fields.next()?.parse().ok().filter(|_| !over)
+}
+
+#[test]
 fn behaves_in_the_end() {
     let siege = Siege::by("behaves");
     siege.agent.until_plugin("hostile", "ready");

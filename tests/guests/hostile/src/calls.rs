@@ -1,9 +1,11 @@
 //! Abuse of what the agent offers.
 
+use std::fmt::Debug;
 use std::io::Write as _;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 
 use cardcage_sdk::files::{self, Batch};
-use cardcage_sdk::{Sample, kernel};
+use cardcage_sdk::{Error, Sample, kernel};
 
 /// Asks for the memory's size for ever.
 pub(crate) fn forever() -> ! {
@@ -41,7 +43,7 @@ pub(crate) fn read_outside_grant() -> Sample {
     for path in attempts {
         let fault = match files::read(path) {
             Err(error) => error,
-            Ok(found) => cardcage_sdk::Error::new("leaked", format!("{path}: {found}")),
+            Ok(found) => leaked(path, found),
         };
         sample.faults.push(fault);
     }
@@ -61,4 +63,41 @@ pub(crate) fn hoard_handles() -> Sample {
     std::mem::forget(hoard);
     sample.faults.push(refused);
     sample
+}
+
+/// Each attempt becomes a fault.
+pub(crate) fn reach_out() -> Sample {
+    let mut sample = crate::readings::fine();
+    let environment: Vec<_> =
+        std::env::vars().chain(std::env::args().map(|arg| (arg, String::new()))).collect();
+    sample.faults = vec![
+        attempt("read", std::fs::read_to_string("/etc/hostname")),
+        attempt("list", std::fs::read_dir("/").map(Iterator::count)),
+        attempt("write", std::fs::write("/tmp/cardcage-guest", "was here")),
+        attempt("connect", TcpStream::connect("127.0.0.1:23980")),
+        attempt("listen", TcpListener::bind("0.0.0.0:0")),
+        attempt("multicast", UdpSocket::bind("0.0.0.0:0")),
+        attempt("resolve", "localhost:80".to_socket_addrs()),
+        if environment.is_empty() {
+            refused("environment", "empty")
+        } else {
+            leaked("environment", environment)
+        },
+    ];
+    sample
+}
+
+fn attempt(what: &str, done: std::io::Result<impl Debug>) -> Error {
+    match done {
+        Ok(found) => leaked(what, found),
+        Err(error) => refused(what, error.kind()),
+    }
+}
+
+fn leaked(what: &str, found: impl Debug) -> Error {
+    Error::new("leaked", format!("{what}: {found:?}"))
+}
+
+fn refused(what: &str, why: impl Debug) -> Error {
+    Error::new("refused", format!("{what}: {why:?}"))
 }

@@ -67,6 +67,8 @@ enum Mode {
     ReadsOutsideGrant,
     /// Opens files and never closes them.
     HoardsHandles,
+    /// Tries what every program may do, but no plugin: files, environment, network.
+    ReachesOut,
 }
 
 /// The guest.
@@ -118,6 +120,7 @@ impl Probe for Hostile {
             Mode::FloodsStandardError => calls::flood_standard_error(),
             Mode::ReadsOutsideGrant => return Ok(calls::read_outside_grant()),
             Mode::HoardsHandles => return Ok(calls::hoard_handles()),
+            Mode::ReachesOut => return Ok(calls::reach_out()),
             // Those that are over before a sample.
             Mode::Behaves
             | Mode::HasNothingToDo
