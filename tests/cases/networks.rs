@@ -1,11 +1,12 @@
 //! Several machines on real networks: namespaces, bridges, virtual cables.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cardcage_tests::{Agent, Lab, Listener, Manner, Namespace, World, namespaces_are_allowed, until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Every manager of these networks may ask.
 const ALLOW: &str = "[managers]\nallow = [\"10.77.0.0/16\"]";
@@ -179,4 +180,57 @@ fn a_stranger_on_the_network_is_not_answered() {
     until("it is counted", || (agent.queries("not_allowed") == 1.0).then_some(()));
     manager.answer("/heartbeat");
     stranger.had_no_more();
+}
+
+#[test]
+fn a_manager_on_two_networks_sees_every_board_once() {
+    if !namespaces_are_allowed("a_manager_on_two_networks_sees_every_board_once") {
+        return;
+    }
+    let (world, lab) = (World::new(), Lab::new());
+    lab.switch("net1");
+    lab.switch("net2");
+    let desk = machine(&lab, "net1", at(1, 254));
+    lab.plug("net2", &desk, "eth1", "10.77.2.254/24");
+    let (one, two) = (machine(&lab, "net1", at(1, 1)), machine(&lab, "net2", at(2, 2)));
+    let both = machine(&lab, "net1", at(1, 3));
+    lab.plug("net2", &both, "eth1", "10.77.2.3/24");
+    let _agents: Vec<_> = [&one, &two, &both]
+        .into_iter()
+        .zip(1..)
+        .map(|(machine, slot)| {
+            let config = format!("{ALLOW}\n[board]\nslot_id = {slot}");
+            world.agent().on(machine).config(&config).start()
+        })
+        .collect();
+    let manager = world.manager().on(&desk).start();
+    let addresses = |board: &Value| {
+        let addresses = board["addresses"].as_array().unwrap().iter();
+        addresses.map(|address| address.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    let of_slot = |boards: &[Value], slot: u8| {
+        boards.iter().find(|board| board["slot_id"] == slot).cloned().unwrap_or_default()
+    };
+    let boards = manager.until_boards("three boards are up", |boards| {
+        boards.len() == 3 && boards.iter().all(|board| board["state"] == "up")
+    });
+    for board in &boards {
+        assert_eq!(board["flags"], json!([]), "{board}");
+    }
+    assert_eq!(addresses(&of_slot(&boards, 1)), [at(1, 1).to_string()].into());
+    assert_eq!(addresses(&of_slot(&boards, 2)), [at(2, 2).to_string()].into());
+
+    // One of its cables is pulled: the other is enough. Both are: it is lost.
+    both.ip(&["link", "delete", "eth0"]);
+    manager.until_boards("it is up through the other network", |boards| {
+        let board = of_slot(boards, 3);
+        board["state"] == "up" && board["host_ip"] == json!(at(2, 3))
+    });
+    both.ip(&["link", "delete", "eth1"]);
+    manager.until_boards("it is lost", |boards| of_slot(boards, 3)["state"] == "lost");
+    lab.plug("net1", &both, "eth0", "10.77.1.3/24");
+    manager.until_boards("it is back through the first", |boards| {
+        let board = of_slot(boards, 3);
+        boards.len() == 3 && board["state"] == "up" && board["host_ip"] == json!(at(1, 3))
+    });
 }
