@@ -56,10 +56,7 @@ pub struct Probe {
 
 impl Default for Probe {
     fn default() -> Self {
-        Self {
-            every: Duration::from_secs(2),
-            deadline: Self::LONGEST_DEADLINE,
-        }
+        Self { every: Duration::from_secs(2), deadline: Self::LONGEST_DEADLINE }
     }
 }
 
@@ -103,17 +100,15 @@ impl Manifest {
         if text.len() > LIMIT {
             return Err(ManifestError::TooLarge(text.len()));
         }
-        let manifest: Self = toml::from_str(text)
-            .map_err(|error| ManifestError::Parse(error.message().to_owned()))?;
+        let manifest: Self =
+            toml::from_str(text).map_err(|error| ManifestError::Parse(error.message().to_owned()))?;
         manifest.check()?;
         Ok(manifest)
     }
 
     fn check(&self) -> Result<(), ManifestError> {
         let rule = |key, value: String, rule, holds: bool| {
-            holds
-                .then_some(())
-                .ok_or(ManifestError::Value { key, value, rule })
+            holds.then_some(()).ok_or(ManifestError::Value { key, value, rule })
         };
         rule(
             "name",
@@ -127,12 +122,7 @@ impl Manifest {
             "1 to 64 characters",
             (1..=64).contains(&self.version.len()),
         )?;
-        rule(
-            "description",
-            "too long".into(),
-            "at most 256 bytes",
-            self.description.len() <= 256,
-        )?;
+        rule("description", "too long".into(), "at most 256 bytes", self.description.len() <= 256)?;
         let Probe { every, deadline } = self.probe;
         let day = Duration::from_secs(24 * 60 * 60);
         rule(
@@ -185,9 +175,7 @@ fn is_name(name: &str) -> bool {
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).map_err(|error| {
-        serde::de::Error::custom(format!(
-            "{text:?} is not a duration such as \"2s\": {error}"
-        ))
+        serde::de::Error::custom(format!("{text:?} is not a duration such as \"2s\": {error}"))
     })
 }
 
@@ -221,11 +209,7 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_by_the_name_of_its_key() {
-        let refused = |from: &str, to: &str| {
-            Manifest::parse(&PSU.replace(from, to))
-                .unwrap_err()
-                .to_string()
-        };
+        let refused = |from: &str, to: &str| Manifest::parse(&PSU.replace(from, to)).unwrap_err().to_string();
         assert!(refused("acme-psu", "Acme PSU").contains("name"));
         assert!(refused("acme-psu", "../etc").contains("name"));
         assert!(refused("500ms", "1ms").contains("probe.every"));

@@ -58,10 +58,9 @@ impl Outline {
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.map_err(SectionError::Wasm)? {
-                Payload::Version {
-                    encoding: Encoding::Module,
-                    ..
-                } if depth == 0 => return Err(SectionError::Module),
+                Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                    return Err(SectionError::Module);
+                }
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 payload if depth == 0 => outline.add(payload)?,
@@ -78,14 +77,12 @@ impl Outline {
             }
             Payload::ComponentImportSection(imports) => {
                 for import in imports {
-                    self.imports
-                        .push(import.map_err(SectionError::Wasm)?.name.name.to_owned());
+                    self.imports.push(import.map_err(SectionError::Wasm)?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(exports) => {
                 for export in exports {
-                    self.exports
-                        .push(export.map_err(SectionError::Wasm)?.name.name.to_owned());
+                    self.exports.push(export.map_err(SectionError::Wasm)?.name.name.to_owned());
                 }
             }
             _ => {}
@@ -97,11 +94,7 @@ impl Outline {
 impl Plugin {
     /// Reads a packed plugin.
     pub fn read(wasm: &[u8]) -> Result<Self, SectionError> {
-        let Outline {
-            manifests,
-            imports,
-            exports,
-        } = Outline::read(wasm)?;
+        let Outline { manifests, imports, exports } = Outline::read(wasm)?;
         let manifest = match manifests.as_slice() {
             [] => return Err(SectionError::NoManifest),
             [manifest] if manifest.len() > LIMIT => {
@@ -110,11 +103,7 @@ impl Plugin {
             [manifest] => std::str::from_utf8(manifest).map_err(|_| SectionError::Text)?,
             _ => return Err(SectionError::SeveralManifests),
         };
-        Ok(Self {
-            manifest: Manifest::parse(manifest)?,
-            imports,
-            exports,
-        })
+        Ok(Self { manifest: Manifest::parse(manifest)?, imports, exports })
     }
 }
 
@@ -127,11 +116,8 @@ pub fn pack(component: &[u8], manifest: &str) -> Result<Vec<u8>, SectionError> {
     let mut packed = component.to_vec();
     // A section is its id, its length, its content; a custom section (id 0) may stand anywhere at the top level.
     packed.push(0);
-    wasm_encoder::CustomSection {
-        name: SECTION.into(),
-        data: manifest.as_bytes().into(),
-    }
-    .encode(&mut packed);
+    wasm_encoder::CustomSection { name: SECTION.into(), data: manifest.as_bytes().into() }
+        .encode(&mut packed);
     Ok(packed)
 }
 
@@ -155,43 +141,22 @@ mod tests {
 
     #[test]
     fn a_manifest_inside_a_nested_module_does_not_count() {
-        let inner = wasm_encoder::CustomSection {
-            name: SECTION.into(),
-            data: MANIFEST.as_bytes().into(),
-        };
+        let inner = wasm_encoder::CustomSection { name: SECTION.into(), data: MANIFEST.as_bytes().into() };
         let mut module = wasm_encoder::Module::new();
         module.section(&inner);
         let mut component = wasm_encoder::Component::new();
         component.section(&wasm_encoder::ModuleSection(&module));
-        assert!(matches!(
-            Plugin::read(&component.finish()),
-            Err(SectionError::NoManifest)
-        ));
+        assert!(matches!(Plugin::read(&component.finish()), Err(SectionError::NoManifest)));
     }
 
     #[test]
     fn what_is_not_a_plugin_is_refused_with_the_reason() {
-        assert!(matches!(
-            Plugin::read(EMPTY_MODULE),
-            Err(SectionError::Module)
-        ));
-        assert!(matches!(
-            Plugin::read(EMPTY_COMPONENT),
-            Err(SectionError::NoManifest)
-        ));
-        assert!(matches!(
-            Plugin::read(b"\x7fELF"),
-            Err(SectionError::Wasm(_))
-        ));
+        assert!(matches!(Plugin::read(EMPTY_MODULE), Err(SectionError::Module)));
+        assert!(matches!(Plugin::read(EMPTY_COMPONENT), Err(SectionError::NoManifest)));
+        assert!(matches!(Plugin::read(b"\x7fELF"), Err(SectionError::Wasm(_))));
         let packed = pack(EMPTY_COMPONENT, MANIFEST).unwrap();
-        assert!(matches!(
-            pack(&packed, MANIFEST),
-            Err(SectionError::SeveralManifests)
-        ));
-        assert!(matches!(
-            Plugin::read(&packed[..packed.len() - 3]),
-            Err(SectionError::Wasm(_))
-        ));
+        assert!(matches!(pack(&packed, MANIFEST), Err(SectionError::SeveralManifests)));
+        assert!(matches!(Plugin::read(&packed[..packed.len() - 3]), Err(SectionError::Wasm(_))));
     }
 
     proptest! {

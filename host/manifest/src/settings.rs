@@ -45,9 +45,7 @@ impl SettingKind {
             Self::Integer => value.is_i64() || value.is_u64(),
             Self::Number => value.is_number(),
             Self::Boolean => value.is_boolean(),
-            Self::Strings => value
-                .as_array()
-                .is_some_and(|items| items.iter().all(Value::is_string)),
+            Self::Strings => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
         }
     }
 }
@@ -83,16 +81,8 @@ impl super::Manifest {
     /// Checks what the operator set and fills in the defaults; the result is what the plugin is handed.
     pub fn settings(&self, set: &BTreeMap<String, Value>) -> Result<Value, SettingsError> {
         if let Some(name) = set.keys().find(|name| !self.settings.contains_key(*name)) {
-            let known = self
-                .settings
-                .keys()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(", ");
-            return Err(SettingsError::Unknown {
-                name: name.clone(),
-                known,
-            });
+            let known = self.settings.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(SettingsError::Unknown { name: name.clone(), known });
         }
         let mut all = serde_json::Map::new();
         for (name, setting) in &self.settings {
@@ -101,10 +91,7 @@ impl super::Manifest {
                     all.insert(name.clone(), value.clone());
                 }
                 Some(_) => {
-                    return Err(SettingsError::Type {
-                        name: name.clone(),
-                        kind: setting.kind,
-                    });
+                    return Err(SettingsError::Type { name: name.clone(), kind: setting.kind });
                 }
                 None if setting.required => {
                     return Err(SettingsError::Missing { name: name.clone() });
@@ -138,17 +125,12 @@ mod tests {
             type = "strings"
             "#,
         );
-        manifest
-            .unwrap()
-            .settings(&serde_json::from_value(set).unwrap())
+        manifest.unwrap().settings(&serde_json::from_value(set).unwrap())
     }
 
     #[test]
     fn defaults_are_filled_in() {
-        assert_eq!(
-            settings(json!({"bus": 3})),
-            Ok(json!({"bus": 3, "rail": "12V"}))
-        );
+        assert_eq!(settings(json!({"bus": 3})), Ok(json!({"bus": 3, "rail": "12V"})));
         assert_eq!(
             settings(json!({"bus": 3, "rails": ["a"]})),
             Ok(json!({"bus": 3, "rail": "12V", "rails": ["a"]}))
@@ -157,24 +139,10 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        assert_eq!(
-            settings(json!({})),
-            Err(SettingsError::Missing { name: "bus".into() })
-        );
-        assert!(matches!(
-            settings(json!({"bus": "x"})),
-            Err(SettingsError::Type { .. })
-        ));
-        assert!(matches!(
-            settings(json!({"bus": 1, "rails": [1]})),
-            Err(SettingsError::Type { .. })
-        ));
-        let unknown = settings(json!({"bus": 1, "rial": "x"}))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            unknown.contains("rial") && unknown.contains("rail"),
-            "{unknown}"
-        );
+        assert_eq!(settings(json!({})), Err(SettingsError::Missing { name: "bus".into() }));
+        assert!(matches!(settings(json!({"bus": "x"})), Err(SettingsError::Type { .. })));
+        assert!(matches!(settings(json!({"bus": 1, "rails": [1]})), Err(SettingsError::Type { .. })));
+        let unknown = settings(json!({"bus": 1, "rial": "x"})).unwrap_err().to_string();
+        assert!(unknown.contains("rial") && unknown.contains("rail"), "{unknown}");
     }
 }
