@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use cardcage_manifest::Plugin;
 use cardcage_tests::{ACME_BOARD, AgentPlan, HOSTILE, World};
 
 use crate::siege::Siege;
@@ -48,7 +49,7 @@ fn check_refused(name: &str, reason: &str, besiege: impl FnOnce(AgentPlan) -> Ag
     let list = siege.agent.output(&["plugin", "list"]);
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(list.lines().any(|line| line.contains(name) && line.contains("refused")), "{list}");
-    siege.answers_at_once();
+    siege.answers();
 }
 
 #[test]
@@ -90,10 +91,15 @@ fn a_truncated_file() {
 
 #[test]
 fn a_file_that_is_whole_outside_and_broken_inside() {
-    let mut broken = HOSTILE.packed();
-    // Somewhere in the middle of the code of its module.
-    let middle = HOSTILE.component.len() / 2;
-    broken[middle..middle + 64].fill(0xff);
+    let whole = HOSTILE.packed();
+    let damaged = |at: usize| {
+        let mut plugin = whole.clone();
+        plugin[at..at + 16].fill(0xff);
+        plugin
+    };
+    // Within the code of a function: what lies around it can still be read.
+    let mut places = (HOSTILE.component.len() / 4..HOSTILE.component.len() - 16).step_by(61).map(damaged);
+    let broken = places.find(|plugin| Plugin::read(plugin).is_ok()).unwrap();
     check_refused("hostile", "does not compile", |plan| plan.plugin("broken.wasm", broken));
 }
 
@@ -184,7 +190,7 @@ fn what_is_no_file_is_not_looked_at() {
     });
     let names: Vec<_> = siege.agent.plugins().into_iter().map(|plugin| plugin.name).collect();
     assert_eq!(names, ["acme-board", "cpu", "disk", "gpu", "hwmon", "identity", "memory", "network"]);
-    siege.answers_at_once();
+    siege.answers();
 }
 
 fn make_pipe(path: &Path) {

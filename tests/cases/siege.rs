@@ -10,8 +10,10 @@ use serde_json::Value;
 const BUILT_IN_AGE: u64 = 4_000;
 /// Five cadences of the neighbour, which samples every 200 ms.
 const NEIGHBOUR_AGE: u64 = 1_000;
-/// From a query to its report.
-const ANSWER: Duration = Duration::from_secs(1);
+/// From a query to its report: nearly always, so that a report that waits for a plugin's deadline of 500 ms is noticed...
+const PROMPT: Duration = Duration::from_millis(200);
+/// ... and at worst, on a machine that does other things too.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long the others are watched: two samples of every built-in probe that matters here.
 const WATCH: Duration = Duration::from_millis(4_500);
 /// The most memory that the agent ever had: the limit of one plugin, and what the agent needs itself, in a debug build.
@@ -79,9 +81,9 @@ impl Siege {
         self.manager.answer("/resource").readings().clone()
     }
 
-    /// Asserts that a query is answered at once, with readings that are fresh.
+    /// Asserts that a query is answered soon, with readings that are fresh; returns how soon.
     #[track_caller]
-    pub(crate) fn answers_at_once(&self) {
+    pub(crate) fn answers(&self) -> Duration {
         let asked = Instant::now();
         let report = self.manager.answer("/resource");
         let took = report.at.saturating_duration_since(asked);
@@ -95,18 +97,29 @@ impl Siege {
         let neighbour = sensors.iter().find(|sensor| sensor["plugin"] == "acme-board").unwrap();
         let age = neighbour["age_ms"].as_u64().unwrap();
         assert!(age < NEIGHBOUR_AGE, "the readings of the neighbour are {age} ms old");
+        took
     }
 
-    /// Watches for a while that every query is answered at once, and that the samples go on.
+    /// Watches for a while that queries are answered at once, and that the samples go on.
     #[track_caller]
     pub(crate) fn others_are_on_time(&self) {
+        self.others_answer_within(PROMPT);
+    }
+
+    /// The same, where a report is so long that writing it takes a while.
+    #[track_caller]
+    pub(crate) fn others_answer_within(&self, prompt: Duration) {
         let samples = |name| self.agent.plugin(name).samples;
         let before = ["cpu", "memory", "acme-board"].map(samples);
+        let mut answers = Vec::new();
         let over = Instant::now() + WATCH;
         while Instant::now() < over {
-            self.answers_at_once();
-            std::thread::sleep(Duration::from_millis(200));
+            answers.push(self.answers());
+            std::thread::sleep(Duration::from_millis(100));
         }
+        answers.sort();
+        let nearly_all = answers[answers.len() * 9 / 10];
+        assert!(nearly_all < prompt, "reports took {answers:?}");
         let after = ["cpu", "memory", "acme-board"].map(samples);
         let more = std::array::from_fn::<_, 3, _>(|n| after[n] - before[n]);
         assert!(more[0] >= 2 && more[1] >= 2 && more[2] >= 10, "samples in {WATCH:?}: {more:?}");
