@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sched::{CloneFlags, setns};
@@ -19,14 +20,22 @@ const PREFIX: &str = "cardcage";
 /// integration that is a failure, because nobody would read it there.
 #[track_caller]
 pub fn namespaces_are_allowed(test: &str) -> bool {
-    let missing = if !nix::unistd::geteuid().is_root() {
-        "root"
-    } else if Command::new("ip").arg("-Version").output().is_err() {
-        "the program ip (Debian: iproute2)"
-    } else {
-        return true;
-    };
-    skip(test, missing)
+    static ALLOWED: OnceLock<Result<(), String>> = OnceLock::new();
+    match ALLOWED.get_or_init(try_namespace) {
+        Ok(()) => true,
+        Err(missing) => skip(test, missing),
+    }
+}
+
+fn try_namespace() -> Result<(), String> {
+    let name = format!("{PREFIX}-{}-try", std::process::id());
+    let added = Command::new("ip").args(["netns", "add", &name]).output();
+    let added = added.map_err(|error| format!("the program ip (Debian: iproute2), {error}"))?;
+    remove(&name);
+    match added.status.success() {
+        true => Ok(()),
+        false => Err(format!("root; {}", String::from_utf8_lossy(&added.stderr).trim())),
+    }
 }
 
 /// Says that a test was left out, and why.
