@@ -10,7 +10,7 @@
 //! GET    /metrics  /healthz             watch
 //! ```
 //! Reading is open, as the protocols are; every change needs the bearer token. Errors are
-//! [`Problem`](crate::problem::Problem)s. The JSON itself is in [`types`]; the model becomes JSON in `show`.
+//! [`Problem`]s. The JSON itself is in [`types`]; the model becomes JSON in `show`.
 
 mod auth;
 mod boards;
