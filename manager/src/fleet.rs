@@ -5,7 +5,7 @@
 //! query ────close, asked─────────▶ │ Inventory │
 //! api ──────forget───────────────▶ └───────────┘ ◀─unsaved, put_back─▶ store
 //! ```
-//! [`Inventory`] is plain state: no I/O, no clock, every moment is handed in. [`Fleet`] is the handle that the other
+//! `Inventory` is plain state: no I/O, no clock, every moment is handed in. [`Fleet`] is the handle that the other
 //! subsystems hold. Behind it stands a lock and not a task: what happens under it is a look-up and a swap of pointers,
 //! less than the hand-over of one message to an actor and back would cost each of the thousands of reports a second.
 //! The lock is private to this file, and is never held over an await or a log line.

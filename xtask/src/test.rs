@@ -112,6 +112,5 @@ fn build_all() -> Result<()> {
 
 /// Links that lead nowhere are errors.
 fn crate_documentation() -> Result<()> {
-    run(cargo(["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
-        .env("RUSTDOCFLAGS", "--deny warnings"))
+    run(cargo(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))
 }

@@ -42,7 +42,7 @@ pub struct View {
     pub conflicts: Conflicts,
 }
 
-/// Live boards, at most [`Conflicts::LIMIT`] of each sort, that claim what this one claims.
+/// Live boards, at most `LIMIT` of each sort, that claim what this one claims.
 #[derive(Debug, Clone, Default)]
 pub struct Conflicts {
     /// Its slot.
