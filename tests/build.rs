@@ -46,9 +46,9 @@ fn build(workspace: &Path, out: &Path, guests: &[String]) -> Result<PathBuf, Err
     }
     match cargo.status()?.success() {
         true => Ok(target.join("wasm32-wasip2/guest")),
-        false => Err(
-            "the guests do not build; they need the target wasm32-wasip2: rustup target add wasm32-wasip2"
-                .into(),
-        ),
+        false => {
+            Err("the guests do not build (see above; a missing target: rustup target add wasm32-wasip2)"
+                .into())
+        }
     }
 }

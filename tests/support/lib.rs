@@ -27,6 +27,7 @@ mod namespace; // machines and switches of a test's own
 mod patience; // waiting for states
 mod process; // a child and its log
 mod prometheus; // what its tool says
+mod stuck; // files that never answer
 mod warm; // built-in plugins, compiled once
 mod world; // folders and addresses of one test
 
@@ -39,4 +40,5 @@ pub use namespace::{Lab, Namespace, namespaces_are_allowed, skip};
 pub use patience::{PATIENCE, until};
 pub use process::Process;
 pub use prometheus::check_metrics;
+pub use stuck::StuckFiles;
 pub use world::{Group, World};
