@@ -104,7 +104,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn looks_right(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let kind = path.extension().is_some_and(|extension| extension == "wasm" || extension == "cwasm");
-    !hidden && kind && path.is_file()
+    // A file without a length is one that is about to be written, or one of the kernel's, which may never end.
+    !hidden && kind && path.metadata().is_ok_and(|about| about.is_file() && about.len() > 0)
 }
 
 #[cfg(test)]
