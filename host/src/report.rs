@@ -17,7 +17,7 @@ mod post;
 mod share;
 
 use std::collections::HashMap;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -92,7 +92,8 @@ pub struct Reporter {
     source: Arc<Source>,
     telemetry: Telemetry,
     under_way: JoinSet<Report>,
-    managers: HashMap<task::Id, SocketAddrV4>,
+    /// By address alone: a port is chosen by whoever asks.
+    managers: HashMap<task::Id, Ipv4Addr>,
     deliveries: Deliveries,
 }
 
@@ -158,7 +159,7 @@ impl Reporter {
     }
 
     fn start(&mut self, accepted: Accepted) {
-        let manager = accepted.query.manager;
+        let manager = *accepted.query.manager.ip();
         let for_manager = self.managers.values().filter(|other| **other == manager).count();
         if self.under_way.len() >= UNDER_WAY || for_manager >= UNDER_WAY_FOR_ONE {
             let busy = NotDelivered::new(Outcome::Busy, "too many reports are under way");

@@ -6,10 +6,12 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::libc::O_NOFOLLOW;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -69,8 +71,18 @@ impl StateDir {
     /// Takes it until this is dropped or the process ends, however it ends.
     pub fn take(state_dir: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(state_dir).map_err(failed("create", state_dir))?;
+        let mode = fs::metadata(state_dir).map_err(failed("look at", state_dir))?.mode();
+        anyhow::ensure!(
+            mode & 0o022 == 0,
+            "others can write to the state directory {}, and so replace what the agent keeps there: chmod go-w",
+            state_dir.display()
+        );
         let path = state_dir.join(LOCK);
-        let file = File::create(&path).map_err(failed("create", &path))?;
+        // Nothing of it is written, and a link that somebody put there is not followed.
+        let mut open = fs::OpenOptions::new();
+        let file =
+            open.write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW).open(&path);
+        let file = file.map_err(failed("open", &path))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Self(lock)),
             Err((_, Errno::EWOULDBLOCK)) => Err(Taken(state_dir.to_owned()).into()),

@@ -7,12 +7,15 @@
 //! A file whose content does not match its name, or that does not load, is removed and made anew. Nothing else is ever
 //! mapped: compiled code from outside is native code of unknown origin.
 
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use cardcage_compile::{ENGINE, EXECUTABLE};
+use cardcage_compile::{ENGINE, EXECUTABLE, PLUGIN_LIMIT};
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -48,7 +51,9 @@ pub enum CacheError {
         #[source]
         source: std::io::Error,
     },
-    #[error("the cache {0} must belong to the agent's user, and nobody else may write to it: chmod 0700")]
+    #[error(
+        "the cache {0} must belong to the agent's user, and nobody else may write to it: remove it, it is made anew"
+    )]
     Unsafe(PathBuf),
     #[error("the plugin's file changed while it was read; start the agent anew")]
     Changed,
@@ -131,9 +136,22 @@ impl Cache {
         None
     }
 
-    /// Whether the content is what the name says.
+    /// Whether this user made it, nobody else can change it, and the content is what the name says. A name alone proves
+    /// nothing: whoever could once write to the folder could name a file after its content.
     fn check(&self, path: &Path, prefix: &str) -> Result<(), String> {
-        let content = std::fs::read(path).map_err(|error| error.to_string())?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(O_NOFOLLOW | O_NONBLOCK)
+            .open(path)
+            .map_err(|error| error.to_string())?;
+        let about = file.metadata().map_err(|error| error.to_string())?;
+        let own =
+            about.is_file() && about.uid() == nix::unistd::geteuid().as_raw() && about.mode() & 0o022 == 0;
+        if !own || about.len() > 8 * PLUGIN_LIMIT {
+            return Err("another user made it, or can change it".into());
+        }
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).map_err(|error| error.to_string())?;
         let expected = format!("{prefix}{}.cwasm", digest(&content));
         match path == self.folder.join(expected) {
             true => Ok(()),
