@@ -67,12 +67,11 @@ impl Board {
     }
 
     /// Waits until every plugin of the start has sampled once or cannot, but no longer than [`FIRST_SAMPLE`] after the
-    /// start, unless there is no sample at all yet: nothing is answered before there is one.
+    /// start; and in any case until there is a sample: nothing is answered before there is one.
     pub async fn ready(&self) {
         let deadline = tokio::time::Instant::from_std(self.started + FIRST_SAMPLE);
-        if tokio::time::timeout_at(deadline, self.settled()).await.is_err() {
-            self.sampled().await;
-        }
+        let _late = tokio::time::timeout_at(deadline, self.settled()).await.is_err();
+        self.sampled().await;
     }
 
     async fn settled(&self) {
@@ -82,7 +81,7 @@ impl Board {
         }
     }
 
-    /// Waits for the first sample of any plugin.
+    /// Waits for the first sample of any plugin; for ever, if none will ever sample.
     async fn sampled(&self) {
         let mut waiting = tokio::task::JoinSet::new();
         for mut report in self.reports().await {
@@ -93,6 +92,7 @@ impl Board {
                 return;
             }
         }
+        std::future::pending().await
     }
 
     async fn reports(&self) -> Vec<watch::Receiver<PluginReport>> {
