@@ -1,7 +1,7 @@
 //! One accepted query, one POST. Never two: a report that fails is counted, and the next query asks again.
 //!
 //! ```text
-//! Accepted -> wait for the first sample -> wait for this agent's share of the spread -> body from the snapshot -> POST
+//! Accepted -> waits for the first sample and its share of the spread -> body from the snapshot -> POST
 //! ```
 //!
 //! | channel  | kind    | writer              | reader       |
@@ -9,12 +9,13 @@
 //! | queries  | mpsc    | discovery           | [`Reporter`] |
 //! | results  | JoinSet | a task each report  | [`Reporter`] |
 //!
-//! Each report is a task of its own, so a manager that does not answer delays nobody; how many there are is bounded,
-//! in all and for each manager.
+//! Each report is a task of its own from the moment that it is due, so a manager that does not answer delays nobody; how
+//! many wait and how many are under way is bounded, in all and for each manager.
 
 mod deliveries;
 mod post;
 mod share;
+mod waiting;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -33,8 +34,9 @@ use crate::telemetry::Telemetry;
 use deliveries::Deliveries;
 use post::post;
 use share::share;
+use waiting::{Due, Waiting};
 
-/// Reports under way, waiting for their share of the spread included.
+/// Reports under way.
 const UNDER_WAY: usize = 64;
 /// Of those, for one manager: it asks for two things, and may ask again before the first answers are out.
 const UNDER_WAY_FOR_ONE: usize = 16;
@@ -91,6 +93,7 @@ impl Outcome {
 pub struct Reporter {
     source: Arc<Source>,
     telemetry: Telemetry,
+    waiting: Waiting,
     under_way: JoinSet<Report>,
     /// By address alone: a port is chosen by whoever asks.
     managers: HashMap<task::Id, Ipv4Addr>,
@@ -130,6 +133,7 @@ impl Reporter {
         Self {
             source: Arc::new(Source { agent, board }),
             telemetry,
+            waiting: Waiting::default(),
             under_way: JoinSet::new(),
             managers: HashMap::new(),
             deliveries: Deliveries::default(),
@@ -138,15 +142,28 @@ impl Reporter {
 
     /// Answers until it is told to stop or nobody asks any more; what is under way then gets a short grace.
     pub async fn run(mut self, mut queries: mpsc::Receiver<Accepted>, stop: CancellationToken) {
+        let board = self.source.board.clone();
+        let first_sample = board.ready();
+        tokio::pin!(first_sample);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(ended) = self.under_way.join_next_with_id() => self.ended(ended),
+                () = &mut first_sample, if !self.waiting.is_ready() => self.waiting.ready(),
                 query = queries.recv() => match query {
-                    Some(accepted) => self.start(accepted),
+                    Some(accepted) => self.put_off(accepted),
                     None => break,
                 },
+                () = moment(self.waiting.wake()) => {}
+            }
+            while let Some(due) = self.waiting.pop(Instant::now()) {
+                match due {
+                    Due::Answer(accepted) => self.start(accepted),
+                    Due::Unready(accepted) => {
+                        self.not_sent(&accepted, Outcome::Unready, "no probe has given a sample yet");
+                    }
+                }
             }
         }
         let _over = time::timeout(GRACE, async {
@@ -158,12 +175,22 @@ impl Reporter {
         // Dropping the set aborts what is left.
     }
 
+    fn put_off(&mut self, accepted: Accepted) {
+        let share = share(self.source.agent.id, accepted.query.spread);
+        if let Err(accepted) = self.waiting.put(accepted, share) {
+            self.not_sent(&accepted, Outcome::Busy, "too many reports wait for their time");
+        }
+    }
+
+    fn not_sent(&mut self, accepted: &Accepted, outcome: Outcome, why: &str) {
+        self.note(&Report::over(accepted, Err(NotDelivered::new(outcome, why))));
+    }
+
     fn start(&mut self, accepted: Accepted) {
         let manager = *accepted.query.manager.ip();
         let for_manager = self.managers.values().filter(|other| **other == manager).count();
         if self.under_way.len() >= UNDER_WAY || for_manager >= UNDER_WAY_FOR_ONE {
-            let busy = NotDelivered::new(Outcome::Busy, "too many reports are under way");
-            return self.note(&Report::over(&accepted, Err(busy)));
+            return self.not_sent(&accepted, Outcome::Busy, "too many reports are under way");
         }
         let source = Arc::clone(&self.source);
         let task = self.under_way.spawn(async move {
@@ -212,16 +239,16 @@ impl Report {
 
 impl Source {
     async fn answer(&self, accepted: &Accepted) -> Result<(), NotDelivered> {
-        time::timeout(FIRST_SAMPLE, self.board.ready())
-            .await
-            .map_err(|_| NotDelivered::new(Outcome::Unready, "no probe has given a sample yet"))?;
-        let due = accepted.received + share(self.agent.id, accepted.query.spread);
-        // The timer counts in whole milliseconds: a sleep into the past would cost one.
-        if due > Instant::now() {
-            time::sleep_until(due.into()).await;
-        }
         // Made now, not when the query came: the readings are as fresh as they can be.
         let body = body(&self.agent, accepted, &self.board.snapshot(), &self.board.plugins());
         post(accepted.host_ip, accepted.query.manager, accepted.query.subject.path(), body).await
+    }
+}
+
+/// Waits until then; for ever, where there is no such moment.
+async fn moment(then: Option<Instant>) {
+    match then {
+        Some(then) => time::sleep_until(then.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,26 +1,50 @@
 //! Which queries have been seen: one that arrives over two interfaces, or is sent again, is one query.
 //!
-//! A query with a `query_id` is known by it, whatever its source: a manager on two networks sends one query from two
-//! addresses. One without is known by its source and its bytes, and only for a short time, since the next query of a
-//! plain v1.1 manager has the same bytes. The time counts from the first copy: copies do not prolong it.
+//! A query with a `query_id` is known by it and its subject. A UUID is one query's in all the world, so it counts
+//! whatever its source: a manager on two networks sends one query from two addresses. Any other id is its manager's own
+//! way of counting: from another source it is a copy only for a short time, so that two managers that number their
+//! queries do not silence each other.
+//!
+//! A query without an id is known by its source and its bytes, and only for a short time, since the next query of a plain
+//! v1.1 manager has the same bytes. The time counts from the first copy: copies do not prolong it.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-/// Identical bytes of one source within this time are one query.
-const SAME_BYTES: Duration = Duration::from_millis(500);
+use uuid::Uuid;
+
+use super::query::{Query, Subject};
+
+/// Identical bytes of one source within this time are one query, and so is one id that is no UUID, whatever its source.
+const SHORT: Duration = Duration::from_millis(500);
 /// A `query_id` is remembered for this long; no copy of a query is under way for longer.
-const SAME_ID: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(60);
 /// The most that is remembered of each. At the highest rate that `rate` lets through this is ten seconds.
 const CAPACITY: usize = 2048;
 
 /// What tells one query from another.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mark<'a> {
-    Id(&'a str),
+    /// A `query_id` that is a UUID.
+    Unique(Subject, Uuid),
+    /// Any other `query_id`.
+    Number(Ipv4Addr, Subject, &'a str),
+    /// No `query_id`.
     Bytes(Ipv4Addr, &'a [u8]),
+}
+
+impl<'a> Mark<'a> {
+    pub(super) fn new(source: Ipv4Addr, query: &'a Query, datagram: &'a [u8]) -> Self {
+        match query.query_id.as_deref() {
+            None => Self::Bytes(source, datagram),
+            Some(id) => match Uuid::try_parse(id) {
+                Ok(id) => Self::Unique(query.subject, id),
+                Err(_) => Self::Number(source, query.subject, id),
+            },
+        }
+    }
 }
 
 /// The queries that were seen.
@@ -28,13 +52,13 @@ pub(super) enum Mark<'a> {
 pub(super) struct Duplicates {
     /// Keyed anew at each start, so that nobody can choose a query that passes for another.
     hasher: RandomState,
-    ids: Recent,
-    bytes: Recent,
+    long: Recent,
+    short: Recent,
 }
 
 impl Default for Duplicates {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), ids: Recent::new(SAME_ID), bytes: Recent::new(SAME_BYTES) }
+        Self { hasher: RandomState::new(), long: Recent::new(LONG), short: Recent::new(SHORT) }
     }
 }
 
@@ -42,8 +66,13 @@ impl Duplicates {
     /// Whether this is the first copy. From then on it is known.
     pub(super) fn is_first(&mut self, mark: Mark<'_>, now: Instant) -> bool {
         match mark {
-            Mark::Id(id) => self.ids.insert(self.hasher.hash_one(id), now),
-            Mark::Bytes(source, bytes) => self.bytes.insert(self.hasher.hash_one((source, bytes)), now),
+            Mark::Unique(subject, id) => self.long.insert(self.hasher.hash_one((subject, id)), now),
+            Mark::Number(source, subject, id) => {
+                let of_source = self.long.insert(self.hasher.hash_one((source, subject, id)), now);
+                let of_all = self.short.insert(self.hasher.hash_one((subject, id)), now);
+                of_source && of_all
+            }
+            Mark::Bytes(source, bytes) => self.short.insert(self.hasher.hash_one((source, bytes)), now),
         }
     }
 }
@@ -99,7 +128,7 @@ mod tests {
         assert!(seen.is_first(Mark::Bytes(A, b"query"), start));
         assert!(!seen.is_first(Mark::Bytes(A, b"query"), soon));
         assert!(seen.is_first(Mark::Bytes(B, b"query"), soon));
-        assert!(seen.is_first(Mark::Bytes(A, b"query"), start + SAME_BYTES));
+        assert!(seen.is_first(Mark::Bytes(A, b"query"), start + SHORT));
     }
 
     #[test]
@@ -113,17 +142,44 @@ mod tests {
     #[test]
     fn a_query_id_is_known_for_longer() {
         let (mut seen, start) = (Duplicates::default(), Instant::now());
-        assert!(seen.is_first(Mark::Id("7"), start));
-        assert!(!seen.is_first(Mark::Id("7"), start + Duration::from_secs(30)));
-        assert!(seen.is_first(Mark::Id("8"), start));
+        let number = |id| Mark::Number(A, Subject::Resource, id);
+        assert!(seen.is_first(number("7"), start));
+        assert!(!seen.is_first(number("7"), start + Duration::from_secs(30)));
+        assert!(seen.is_first(number("8"), start));
         assert!(seen.is_first(Mark::Bytes(A, b"7"), start));
-        assert!(seen.is_first(Mark::Id("7"), start + SAME_ID));
+        assert!(seen.is_first(number("7"), start + LONG));
+    }
+
+    #[test]
+    fn a_uuid_is_one_query_from_everywhere_and_a_number_is_its_managers_own() {
+        let (mut seen, now) = (Duplicates::default(), Instant::now());
+        let query = |query_id: &str, subject| Query {
+            manager: "10.0.0.1:3926".parse().unwrap(),
+            subject,
+            extended: true,
+            query_id: Some(query_id.into()),
+            spread: Duration::ZERO,
+        };
+        let mut first_at = |source: Ipv4Addr, id: &str, subject: Subject, now: Instant| {
+            let query = query(id, subject);
+            seen.is_first(Mark::new(source, &query, b""), now)
+        };
+        let mut first = |source: Ipv4Addr, id: &str, subject: Subject| first_at(source, id, subject, now);
+        let uuid = "3fc0d3b4-3bf3-4c4c-8f1d-3a1e4d0b6a55";
+        assert!(first(A, uuid, Subject::Resource));
+        assert!(!first(B, &uuid.to_uppercase(), Subject::Resource));
+        assert!(first(A, uuid, Subject::Heartbeat));
+        assert!(first(A, "1", Subject::Resource));
+        assert!(!first(B, "1", Subject::Resource));
+        assert!(first_at(B, "2", Subject::Resource, now));
+        assert!(first_at(A, "2", Subject::Resource, now + SHORT));
+        assert!(!first_at(B, "2", Subject::Resource, now + SHORT));
     }
 
     proptest! {
         #[test]
         fn what_is_remembered_is_bounded_and_consistent(steps in prop::collection::vec((0..4000_u64, 0..50_u64), 0..6000)) {
-            let mut recent = Recent::new(SAME_BYTES);
+            let mut recent = Recent::new(SHORT);
             let mut now = Instant::now();
             for (member, wait) in steps {
                 now += Duration::from_micros(wait);

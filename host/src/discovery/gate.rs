@@ -38,11 +38,7 @@ impl Gate {
         let query = protocol::query::read(datagram)?;
         // Otherwise one forged datagram would make a whole fleet report to a victim.
         check(*query.manager.ip() == source, DropReason::Spoofed)?;
-        let mark = match &query.query_id {
-            Some(id) => Mark::Id(id),
-            None => Mark::Bytes(source, datagram),
-        };
-        check(self.duplicates.is_first(mark, now), DropReason::Duplicate)?;
+        check(self.duplicates.is_first(Mark::new(source, &query, datagram), now), DropReason::Duplicate)?;
         Ok(query)
     }
 }
@@ -108,7 +104,7 @@ mod tests {
         let now = Instant::now();
         let mut gate = gate(now);
         let other = Ipv4Addr::new(10, 0, 0, 2);
-        let id = r#","query_id":"a""#;
+        let id = r#","query_id":"3fc0d3b4-3bf3-4c4c-8f1d-3a1e4d0b6a55""#;
         assert!(gate.admit(&query("10.0.0.1", id), MANAGER, now).is_ok());
         assert_eq!(gate.admit(&query("10.0.0.2", id), other, now), Err(DropReason::Duplicate));
     }

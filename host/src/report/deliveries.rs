@@ -1,8 +1,9 @@
 //! How reports to each manager fare, logged by change of state: the first failure, then a line a minute, then that it
-//! works again. A manager that is switched off for a week does not fill the log.
+//! works again. A manager that is switched off for a week does not fill the log; and a manager is an address, since its
+//! port is whatever the query says.
 
 use std::collections::HashMap;
-use std::net::SocketAddrV4;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -16,7 +17,7 @@ const MANAGERS: usize = 256;
 
 /// The managers that reports do not reach.
 #[derive(Debug, Default)]
-pub(super) struct Deliveries(HashMap<SocketAddrV4, Failing>);
+pub(super) struct Deliveries(HashMap<Ipv4Addr, Failing>);
 
 #[derive(Debug)]
 struct Failing {
@@ -36,7 +37,7 @@ enum Line {
 impl Deliveries {
     pub(super) fn note(&mut self, report: &Report, now: Instant) {
         let (manager, url) = (report.manager, report.subject.path());
-        match (self.line(manager, report.result.is_ok(), now), &report.result) {
+        match (self.line(*manager.ip(), report.result.is_ok(), now), &report.result) {
             (Some(Line::Failed { failed }), Err(error)) => {
                 warn!(%manager, url, outcome = error.outcome.as_str(), %error, failed, "reports are not delivered");
             }
@@ -47,7 +48,7 @@ impl Deliveries {
         }
     }
 
-    fn line(&mut self, manager: SocketAddrV4, delivered: bool, now: Instant) -> Option<Line> {
+    fn line(&mut self, manager: Ipv4Addr, delivered: bool, now: Instant) -> Option<Line> {
         if delivered {
             let failing = self.0.remove(&manager)?;
             return Some(Line::Again {
@@ -82,12 +83,10 @@ impl Deliveries {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
 
-    fn manager(number: u32) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000 + number), 3926)
+    fn manager(number: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(0x0a00_0000 + number)
     }
 
     #[test]
