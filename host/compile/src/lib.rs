@@ -6,6 +6,10 @@ use wasmtime::Config;
 /// Name of the executable that compiles; it lies beside the agent's.
 pub const EXECUTABLE: &str = "cardcage-compile";
 
+/// The child's exit code where the plugin is at fault: it will never compile. Every other end but 0 may be the machine's
+/// fault, such as a full disk, and a later try may do better.
+pub const REFUSED: u8 = 3;
+
 /// Longest plugin that is compiled, in bytes. A Python guest has 18 MB.
 pub const PLUGIN_LIMIT: u64 = 64 << 20;
 

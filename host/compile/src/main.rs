@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use cardcage_compile::{PLUGIN_LIMIT, engine_config};
+use cardcage_compile::{PLUGIN_LIMIT, REFUSED, engine_config};
 use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use wasmtime::Engine;
 
@@ -27,13 +27,17 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "usage: cardcage-compile OUTPUT < PLUGIN.wasm");
         return ExitCode::from(2);
     };
-    match limit().and_then(|()| compile(&PathBuf::from(output))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let done = limit().and_then(|()| read()).map(|plugin| compile(&plugin));
+    let (error, code) = match done {
+        Ok(Ok(code)) => match write(&code, &PathBuf::from(output)) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (error, ExitCode::FAILURE),
+        },
+        Ok(Err(refused)) => (refused, ExitCode::from(REFUSED)),
+        Err(error) => (error, ExitCode::FAILURE),
+    };
+    let _ = writeln!(std::io::stderr(), "{error:#}");
+    code
 }
 
 fn limit() -> Result<()> {
@@ -54,23 +58,30 @@ fn limit() -> Result<()> {
     Ok(())
 }
 
-fn compile(output: &Path) -> Result<()> {
+fn read() -> Result<Vec<u8>> {
     let mut plugin = Vec::new();
     std::io::stdin().take(PLUGIN_LIMIT + 1).read_to_end(&mut plugin).context("the plugin cannot be read")?;
+    Ok(plugin)
+}
+
+fn compile(plugin: &[u8]) -> Result<Vec<u8>> {
     ensure!(plugin.len() as u64 <= PLUGIN_LIMIT, "the plugin has more than {PLUGIN_LIMIT} bytes");
-    if Engine::detect_precompiled(&plugin).is_some() {
+    if Engine::detect_precompiled(plugin).is_some() {
         bail!("this is compiled code, which is native code of unknown origin; give the .wasm");
     }
     let engine = Engine::new(&engine_config())
         .map_err(anyhow::Error::from)
         .context("the compiler cannot be set up")?;
-    let code = engine.precompile_component(&plugin).map_err(anyhow::Error::from);
-    let code = code.context("the plugin does not compile")?;
+    let code = engine.precompile_component(plugin).map_err(anyhow::Error::from);
+    code.context("the plugin does not compile")
+}
+
+fn write(code: &[u8], output: &Path) -> Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o400)
         .open(output)
         .with_context(|| format!("{} cannot be made", output.display()))?;
-    file.write_all(&code).and_then(|()| file.sync_all()).context("the compiled code cannot be written")
+    file.write_all(code).and_then(|()| file.sync_all()).context("the compiled code cannot be written")
 }

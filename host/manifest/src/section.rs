@@ -5,6 +5,11 @@ use wasmparser::{Encoding, Parser, Payload};
 
 use crate::{LIMIT, Manifest, ManifestError};
 
+/// Most interfaces that a component imports or exports; one for every interface that there is has some dozens.
+const INTERFACES_LIMIT: usize = 256;
+/// Longest name of an interface, in bytes.
+const NAME_LIMIT: usize = 256;
+
 /// Name of the custom section.
 pub const SECTION: &str = "cardcage:manifest";
 
@@ -30,6 +35,11 @@ pub enum SectionError {
         "a core module, not a component: build it for wasm32-wasip2, without RUSTFLAGS that change the linker"
     )]
     Module,
+    /// More, or longer, than anything that is made to run.
+    #[error(
+        "a component with more than {INTERFACES_LIMIT} imports or exports, or with names longer than {NAME_LIMIT} bytes"
+    )]
+    TooMany,
     /// No manifest.
     #[error("a component without a manifest: pack it with `cardcage-agent plugin pack`")]
     NoManifest,
@@ -77,18 +87,26 @@ impl Outline {
             }
             Payload::ComponentImportSection(imports) => {
                 for import in imports {
-                    self.imports.push(import.map_err(SectionError::Wasm)?.name.name.to_owned());
+                    name(&mut self.imports, import.map_err(SectionError::Wasm)?.name.name)?;
                 }
             }
             Payload::ComponentExportSection(exports) => {
                 for export in exports {
-                    self.exports.push(export.map_err(SectionError::Wasm)?.name.name.to_owned());
+                    name(&mut self.exports, export.map_err(SectionError::Wasm)?.name.name)?;
                 }
             }
             _ => {}
         }
         Ok(())
     }
+}
+
+fn name(names: &mut Vec<String>, name: &str) -> Result<(), SectionError> {
+    if names.len() >= INTERFACES_LIMIT || name.len() > NAME_LIMIT {
+        return Err(SectionError::TooMany);
+    }
+    names.push(name.to_owned());
+    Ok(())
 }
 
 impl Plugin {
@@ -157,6 +175,34 @@ mod tests {
         let packed = pack(EMPTY_COMPONENT, MANIFEST).unwrap();
         assert!(matches!(pack(&packed, MANIFEST), Err(SectionError::SeveralManifests)));
         assert!(matches!(Plugin::read(&packed[..packed.len() - 3]), Err(SectionError::Wasm(_))));
+    }
+
+    #[test]
+    fn the_request_of_a_plugin_has_an_end() {
+        let importing = |names: &mut dyn Iterator<Item = String>| {
+            let mut types = wasm_encoder::ComponentTypeSection::new();
+            types.instance(&wasm_encoder::InstanceType::new());
+            let mut imports = wasm_encoder::ComponentImportSection::new();
+            for name in names {
+                imports.import(&*name, wasm_encoder::ComponentTypeRef::Instance(0));
+            }
+            let mut component = wasm_encoder::Component::new();
+            component.section(&types).section(&imports);
+            pack_unchecked(&component.finish())
+        };
+        let numbered = |count: usize| (0..count).map(|number| format!("a:b/i{number}"));
+        assert_eq!(Plugin::read(&importing(&mut numbered(256))).unwrap().imports.len(), 256);
+        assert!(matches!(Plugin::read(&importing(&mut numbered(257))), Err(SectionError::TooMany)));
+        let long = importing(&mut [format!("a:b/{}", "i".repeat(300))].into_iter());
+        assert!(matches!(Plugin::read(&long), Err(SectionError::TooMany)));
+    }
+
+    fn pack_unchecked(component: &[u8]) -> Vec<u8> {
+        let mut packed = component.to_vec();
+        packed.push(0);
+        wasm_encoder::CustomSection { name: SECTION.into(), data: MANIFEST.as_bytes().into() }
+            .encode(&mut packed);
+        packed
     }
 
     proptest! {

@@ -19,8 +19,8 @@ impl Admitted {
     /// Asks the grants and checks the settings.
     pub fn new(package: Package, plugins: &Plugins) -> Result<Self, Refused> {
         let grants = Grants::new(&package, plugins.grants.get(package.name.as_str()));
-        let grants = grants.map_err(|error| package.refused(error.to_string()))?;
-        let settings = settings(&package, plugins).map_err(|reason| package.refused(reason))?;
+        let grants = grants.map_err(|error| package.refused(&error.to_string()))?;
+        let settings = settings(&package, plugins).map_err(|reason| package.refused(&reason))?;
         Ok(Self { package, grants, settings })
     }
 

@@ -8,6 +8,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 const HEALTHY: Duration = Duration::from_secs(60);
 /// Failures in a row after which it is not started any more.
 const QUARANTINE: u32 = 8;
+/// Where the machine is at fault, it is not hurried: somebody has to mend it.
+const LONGEST_FOR_MACHINE: Duration = Duration::from_secs(60);
 
 /// Failures in a row of one plugin.
 #[derive(Debug, Default)]
@@ -32,8 +34,17 @@ impl Backoff {
         if self.failures >= QUARANTINE {
             return Next::Quarantine;
         }
-        let doubled = FIRST.saturating_mul(1 << (self.failures - 1).min(16));
-        Next::After(doubled.min(LONGEST))
+        Next::After(self.pause(LONGEST))
+    }
+
+    /// It could not be started, through no fault of its own. It is tried for as long as it takes.
+    pub(super) fn put_off(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        self.pause(LONGEST_FOR_MACHINE)
+    }
+
+    fn pause(&self, longest: Duration) -> Duration {
+        FIRST.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(longest)
     }
 }
 
@@ -59,6 +70,14 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(backoff.failed(now, now + HEALTHY), Next::After(FIRST));
         }
+    }
+
+    #[test]
+    fn the_machines_faults_are_waited_for() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> = (0..1000).map(|_| backoff.put_off()).collect();
+        assert_eq!((pauses[0], pauses[1]), (FIRST, 2 * FIRST));
+        assert_eq!(pauses[999], LONGEST_FOR_MACHINE);
     }
 
     proptest! {

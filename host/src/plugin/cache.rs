@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use cardcage_compile::{ENGINE, EXECUTABLE, PLUGIN_LIMIT};
+use cardcage_compile::{ENGINE, EXECUTABLE, PLUGIN_LIMIT, REFUSED};
+use nix::errno::Errno;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -26,13 +27,14 @@ use wasmtime::component::Component;
 
 use super::map::{Vouched, map};
 use super::package::{Package, PackageError, digest};
+use crate::error::brief;
 
 /// Longest compilation by the wall clock; the child has a limit of its own for processor time.
 const DEADLINE: Duration = Duration::from_secs(300);
 /// Compilations at once: each uses all cores for most of its time.
 const AT_ONCE: usize = 2;
 /// What is kept of a child's complaint, in bytes.
-const COMPLAINT: usize = 2048;
+const COMPLAINT: u64 = 2048;
 
 /// The folder of compiled plugins, and the way to fill it.
 #[derive(Debug)]
@@ -67,10 +69,39 @@ pub enum CacheError {
     },
     #[error("does not compile: {0}")]
     Rejected(String),
+    #[error("the compiler ended early, by {0}; its limits are a plugin's worth of memory and time")]
+    Ended(std::process::ExitStatus),
+    #[error("the compiler could not do its work: {0}")]
+    Unable(String),
     #[error("compiling took longer than {DEADLINE:?}")]
     Deadline,
     #[error("compiled, but does not load")]
     Load(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Whose fault it is that a plugin cannot be had compiled, and so whether another try makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It will never compile.
+    Plugin,
+    /// It used up what a compilation may use. Perhaps the machine was short of it; another try costs as much.
+    Exhausted,
+    /// The machine's: a full disk, a compiler that is not there. It passes, or somebody mends it.
+    Machine,
+}
+
+impl CacheError {
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Changed | Self::Package(_) | Self::Rejected(_) => Fault::Plugin,
+            Self::Deadline | Self::Ended(_) => Fault::Exhausted,
+            Self::Folder { .. }
+            | Self::Unsafe(_)
+            | Self::Compiler { .. }
+            | Self::Unable(_)
+            | Self::Load(_) => Fault::Machine,
+        }
+    }
 }
 
 impl Cache {
@@ -105,6 +136,9 @@ impl Cache {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
         for entry in entries {
             let name = entry.file_name().to_string_lossy().into_owned();
+            if is_under_way(&name) {
+                continue;
+            }
             if !kept.iter().any(|digest| name.starts_with(digest)) {
                 info!(entry = name, "compiled plugin is not needed any more");
                 let _ = std::fs::remove_file(entry.path());
@@ -165,8 +199,7 @@ impl Cache {
             return Err(CacheError::Changed);
         }
         let began = std::time::Instant::now();
-        // One name a process and plugin, so that what a killed agent left behind is overwritten, not piled up.
-        let output = self.folder.join(format!(".{}.new", package.digest));
+        let output = self.folder.join(unfinished(&package.digest.to_string(), std::process::id()));
         let _ = std::fs::remove_file(&output);
         let compiled =
             timeout(DEADLINE, self.run_compiler(&bytes, &output)).await.unwrap_or(Err(CacheError::Deadline));
@@ -199,15 +232,22 @@ impl Cache {
                 let _ = input.write_all(plugin).await;
             }
         };
-        let ((), ended) = tokio::join!(feed, child.wait_with_output());
+        let complaint = child.stderr.take();
+        let listen = async {
+            let mut said = Vec::new();
+            if let Some(complaint) = complaint {
+                // The rest is not waited for: the pipe is closed, and the child ends.
+                let _ = complaint.take(COMPLAINT).read_to_end(&mut said).await;
+            }
+            brief(&String::from_utf8_lossy(&said))
+        };
+        let ((), complaint, ended) = tokio::join!(feed, listen, child.wait());
         let ended = ended.map_err(failed)?;
-        if ended.status.success() {
-            return Ok(());
-        }
-        let complaint: String = String::from_utf8_lossy(&ended.stderr).chars().take(COMPLAINT).collect();
-        match complaint.trim() {
-            "" => Err(CacheError::Rejected(format!("the compiler ended with {}", ended.status))),
-            complaint => Err(CacheError::Rejected(complaint.to_owned())),
+        match ended.code() {
+            Some(0) => Ok(()),
+            Some(code) if code == i32::from(REFUSED) => Err(CacheError::Rejected(complaint)),
+            Some(_) => Err(CacheError::Unable(complaint)),
+            None => Err(CacheError::Ended(ended)),
         }
     }
 
@@ -221,11 +261,40 @@ impl Cache {
         let of_plugin = package.digest.to_string();
         for other in std::fs::read_dir(&self.folder).map_err(failed)?.filter_map(Result::ok) {
             let name = other.file_name().to_string_lossy().into_owned();
-            let outdated = name.starts_with(&of_plugin) && name != entry;
+            let outdated = name.starts_with(&of_plugin) && name != entry && !is_under_way(&name);
             if outdated && let Err(error) = std::fs::remove_file(other.path()) {
                 warn!(entry = name, %error, "old compiled plugin cannot be removed");
             }
         }
         Ok(())
+    }
+}
+
+/// Name of what a process compiles. Its own, so that an agent and a person who tries a plugin do not disturb each other.
+fn unfinished(plugin: &str, process: u32) -> String {
+    format!(".{plugin}.{process}.new")
+}
+
+/// Whether an entry of the folder is being made by a process that lives; what a killed one left behind is not.
+fn is_under_way(entry: &str) -> bool {
+    let process = entry.strip_prefix('.').and_then(|rest| rest.strip_suffix(".new")?.rsplit_once('.'));
+    process.and_then(|(_, process)| process.parse().ok()).is_some_and(|process: i32| {
+        process > 0 && nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), None) != Err(Errno::ESRCH)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_living_process_makes_is_left_alone() {
+        assert!(is_under_way(&unfinished("abc", std::process::id())));
+        // No process has this id: it is beyond the largest.
+        for entry in
+            [&unfinished("abc", 0x7fff_fffe), ".abc.new", ".abc.0.new", ".abc.-1.new", "abc.cwasm", ""]
+        {
+            assert!(!is_under_way(entry), "{entry}");
+        }
     }
 }

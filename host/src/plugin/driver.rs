@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! Compiling -> Starting -> Ready --trap, deadline--> Backoff --again and again--> Quarantined
-//!     |           |          ^------------------------'
-//!     |           |-> Idle       (nothing to do on this board)
-//!     `-----------`-> Refused    (does not compile, does not fit, declines its settings)
+//!   |   ^         |          ^------------------------'
+//!   |   |         |-> Idle       (nothing to do on this board)
+//!   |-----------`-> Refused      (does not compile, does not fit, declines its settings)
+//!   `-> Backoff                  (a full disk, no compiler: it is tried for as long as it takes)
 //! ```
 
 use std::sync::Arc;
@@ -16,15 +17,18 @@ use tracing::{debug, info, warn};
 
 use super::admit::Admitted;
 use super::backoff::{Backoff, Next};
+use super::cache::Fault;
 use super::instance::{CallError, Instance, Linked, Sampled};
 use super::package::Package;
-use super::supervisor::{Kit, Senses};
+use super::supervisor::{Kit, NotLinked, Senses};
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
 use crate::sample::PluginReport;
 
 /// Faults that are kept for `plugin list`.
 const FAULTS: usize = 8;
+/// How often a plugin may use up all that a compilation may use: minutes of a core each time.
+const COMPILATIONS: u32 = 3;
 
 /// One plugin, and what it publishes.
 #[derive(Debug)]
@@ -49,7 +53,7 @@ impl Driver {
 
     /// Runs until the plugin is set aside; what it said and how it is stays in its report.
     pub(super) async fn run(self) {
-        let linked = match self.kit.link(&self.plugin).await {
+        let linked = match self.link().await {
             Ok(linked) => linked,
             Err(reason) => return self.set_aside(PluginState::Refused, Some(reason)),
         };
@@ -75,6 +79,30 @@ impl Driver {
                     self.report.send_modify(|report| report.status.restarts += 1);
                 }
             }
+        }
+    }
+
+    /// Compiles the plugin. What the machine is at fault for is tried until it works; the reason is an end.
+    async fn link(&self) -> Result<Linked, String> {
+        let (mut backoff, mut exhausted, mut said) = (Backoff::default(), 0, String::new());
+        loop {
+            let NotLinked { fault, reason } = match self.kit.link(&self.plugin).await {
+                Ok(linked) => return Ok(linked),
+                Err(error) => error,
+            };
+            self.report.send_modify(|report| report.status.failures += 1);
+            exhausted += u32::from(fault == Fault::Exhausted);
+            if fault == Fault::Plugin || exhausted >= COMPILATIONS {
+                return Err(reason);
+            }
+            let pause = backoff.put_off();
+            if said != reason {
+                warn!(plugin = %self.plugin.package.name, reason, "plugin cannot be compiled now, it is tried again");
+                said.clone_from(&reason);
+            }
+            self.state(PluginState::Backoff, Some(reason));
+            tokio::time::sleep(pause).await;
+            self.state(PluginState::Compiling, None);
         }
     }
 

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::built_in::BuiltIn;
 use super::package::{self, Package, Refused, Source};
+use crate::error::{brief, chain};
 use crate::model::PluginName;
 
 /// Most files that are looked at.
@@ -46,7 +47,7 @@ fn open(source: Source, name: &str) -> Result<Package, Refused> {
         version: String::new(),
         digest: package::digest(&source.bytes().unwrap_or_default()),
         built_in,
-        reason: crate::error::chain(&error),
+        reason: brief(&chain(&error)),
     })
 }
 
@@ -66,7 +67,7 @@ fn settle(plugins: Vec<Result<Package, Refused>>) -> Vec<Result<Package, Refused
         }
         match packages.as_slice() {
             [_] => settled.extend(packages.into_iter().map(Ok)),
-            _ => settled.extend(packages.iter().map(|package| Err(package.refused(several(&packages))))),
+            _ => settled.extend(packages.iter().map(|package| Err(package.refused(&several(&packages))))),
         }
     }
     settled

@@ -8,6 +8,7 @@ use cardcage_manifest::{Manifest, Plugin, SectionError};
 use sha2::{Digest as _, Sha256};
 
 use super::built_in::BuiltIn;
+use crate::error::brief;
 use crate::model::{Digest, PluginName};
 
 /// Where a plugin comes from.
@@ -121,13 +122,13 @@ impl Package {
     }
 
     /// The same plugin, set aside.
-    pub fn refused(&self, reason: String) -> Refused {
+    pub fn refused(&self, reason: &str) -> Refused {
         Refused {
             name: self.name.clone(),
             version: self.manifest.version.clone(),
             digest: self.digest,
             built_in: self.built_in(),
-            reason,
+            reason: brief(reason),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::admit::Admitted;
-use super::cache::{Cache, CacheError};
+use super::cache::{Cache, CacheError, Fault};
 use super::driver::Driver;
 use super::grants::Grants;
 use super::instance::{Capabilities, Instance, Linked};
@@ -20,7 +20,7 @@ use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
 use crate::capability::{Readers, Roots, Turns};
 use crate::config::{self, Config};
-use crate::error::chain;
+use crate::error::{brief, chain};
 use crate::model::{PluginState, PluginStatus, Support};
 use crate::sample::{PluginReport, Roster};
 
@@ -59,6 +59,14 @@ pub enum KitError {
     Cache(#[from] CacheError),
 }
 
+/// Why a plugin cannot be started at all.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotLinked {
+    pub fault: Fault,
+    pub reason: String,
+}
+
 impl Kit {
     pub fn new(config: &Config) -> Result<Self, KitError> {
         Ok(Self {
@@ -89,14 +97,17 @@ impl Kit {
     }
 
     /// Compiles a plugin, or finds it compiled.
-    pub async fn link(&self, plugin: &Admitted) -> Result<Linked, String> {
+    pub async fn link(&self, plugin: &Admitted) -> Result<Linked, NotLinked> {
         let component = self.cache.load(self.runtime.engine(), &plugin.package).await;
-        Linked::new(&self.runtime, &component.map_err(|error| chain(&error))?, &plugin.package.imports)
+        let component =
+            component.map_err(|error| NotLinked { fault: error.fault(), reason: brief(&chain(&error)) })?;
+        Linked::new(&self.runtime, &component, &plugin.package.imports)
+            .map_err(|reason| NotLinked { fault: Fault::Plugin, reason: brief(&reason) })
     }
 
     /// Starts one instance outside of any driver: for a vendor who tries a plugin.
     pub async fn try_one(&self, plugin: &Admitted) -> Result<(Instance, Support), String> {
-        let linked = self.link(plugin).await?;
+        let linked = self.link(plugin).await.map_err(|error| error.reason)?;
         let capabilities = self.capabilities(&plugin.grants, &self.senses(&plugin.package));
         let deadline = plugin.package.manifest.probe.deadline;
         let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
