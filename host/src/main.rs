@@ -1,20 +1,16 @@
 //! `cardcage-agent`: load, build, run, drain.
 
-use std::fs::OpenOptions;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 
 use anyhow::{Context as _, Result};
 use cardcage_agent::app::App;
 use cardcage_agent::command::{self, PidFile, PluginCommand};
 use cardcage_agent::config::Config;
+use cardcage_daemon::log;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
-use tracing::Level;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
@@ -91,7 +87,7 @@ fn load(file: &ConfigFile) -> Result<Config> {
 }
 
 fn start(run: Run, config: Config) -> Result<()> {
-    log_to(run.log)?;
+    let _log = log::start(run.log.as_deref().map(open_log).transpose()?)?;
     let _pid = run.pid.map(PidFile::write).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -101,24 +97,7 @@ fn start(run: Run, config: Config) -> Result<()> {
     })
 }
 
-/// `RUST_LOG` chooses what is logged, such as `debug` or `warn,cardcage_agent::discovery=debug`; colours only on a
-/// terminal.
-fn log_to(file: Option<PathBuf>) -> Result<()> {
-    let chosen = std::env::var("RUST_LOG").ok().and_then(|chosen| chosen.parse::<Targets>().ok());
-    let log = tracing_subscriber::registry()
-        .with(chosen.unwrap_or_else(|| Targets::new().with_default(Level::INFO)));
-    let lines = tracing_subscriber::fmt::layer().with_target(false);
-    match file {
-        Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(&path);
-            let file = file.with_context(|| format!("the log {} cannot be opened", path.display()))?;
-            log.with(lines.with_ansi(false).with_writer(Mutex::new(file))).init();
-        }
-        None => {
-            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            let colours = !plain && std::io::IsTerminal::is_terminal(&std::io::stderr());
-            log.with(lines.with_ansi(colours).with_writer(std::io::stderr)).init();
-        }
-    }
-    Ok(())
+fn open_log(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.with_context(|| format!("the log {} cannot be opened", path.display()))
 }

@@ -6,8 +6,9 @@ mod plugins;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cardcage_daemon::log;
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::discovery::{DropReason, Subject};
@@ -21,6 +22,7 @@ pub struct Telemetry {
     queries: IntCounterVec,
     reports: IntCounterVec,
     report_duration: HistogramVec,
+    lines_lost: IntCounter,
 }
 
 /// From under a millisecond on an idle board to a spread of a minute.
@@ -49,6 +51,10 @@ impl Telemetry {
                 .buckets(SECONDS.to_vec()),
                 &["url"],
             )?,
+            lines_lost: IntCounter::new(
+                "cardcage_agent_log_lines_lost_total",
+                "Lines of the log that nobody took in time.",
+            )?,
         };
         telemetry.register()?;
         telemetry.start_at_zero();
@@ -74,6 +80,7 @@ impl Telemetry {
 
     /// Everything in Prometheus' text format.
     pub fn render(&self, board: &Board) -> Result<String, prometheus::Error> {
+        self.lines_lost.inc_by(log::lost().saturating_sub(self.lines_lost.get()));
         let mut families = self.registry.gather();
         families.extend(plugins::families(&board.plugins())?);
         TextEncoder::new().encode_to_string(&families)
@@ -92,6 +99,7 @@ impl Telemetry {
         self.registry.register(Box::new(build))?;
         self.registry.register(Box::new(self.queries.clone()))?;
         self.registry.register(Box::new(self.reports.clone()))?;
+        self.registry.register(Box::new(self.lines_lost.clone()))?;
         self.registry.register(Box::new(self.report_duration.clone()))
     }
 

@@ -10,8 +10,10 @@
 //! GET    /metrics  /healthz             watch
 //! ```
 //! Reading is open, as the protocols are; every change needs the bearer token. Errors are
-//! [`Problem`]s. The JSON itself is in [`types`]; the model becomes JSON in `show`.
+//! [`Problem`]s. The JSON itself is in [`types`]; the model becomes JSON in `show`. Before every handler stands `answers`,
+//! which bounds the memory for answers that nobody reads.
 
+mod answers;
 mod auth;
 mod boards;
 mod plugins;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
@@ -34,6 +37,7 @@ use crate::fleet::Fleet;
 use crate::metrics::Meters;
 use crate::problem::Problem;
 use crate::token::Token;
+use answers::Answers;
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -43,6 +47,7 @@ pub struct Api {
     token: Arc<Token>,
     /// Scrapes are long texts: one is made at a time.
     scrape: Arc<Semaphore>,
+    answers: Answers,
 }
 
 #[derive(OpenApi)]
@@ -61,10 +66,11 @@ struct Description;
 impl Api {
     /// The handlers' state.
     pub fn new(fleet: Fleet, meters: Arc<Meters>, token: Token) -> Self {
-        Self { fleet, meters, token: Arc::new(token), scrape: Arc::new(Semaphore::new(1)) }
+        let answers = Answers::new(meters.held_answers.clone());
+        Self { fleet, meters, token: Arc::new(token), scrape: Arc::new(Semaphore::new(1)), answers }
     }
 
-    /// Everything but the reports.
+    /// Everything but the reports. Requests must carry the two ends of their connection as an extension.
     pub fn router(self) -> Router {
         let (router, _) = described().split_for_parts();
         router
@@ -73,6 +79,7 @@ impl Api {
             .route("/healthz", get(async || "ok\n"))
             .fallback(no_such_path)
             .method_not_allowed_fallback(no_such_method)
+            .layer(from_fn_with_state(self.answers.clone(), answers::bounded))
             .with_state(self)
     }
 }

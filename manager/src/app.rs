@@ -51,12 +51,12 @@ impl App {
     pub fn build(config: Config) -> Result<Self> {
         let state_dir = StateDir::take(&config.state_dir)?;
         let token = Token::load_or_create(state_dir.path())?;
-        let meters = Arc::new(Meters::new().context("cannot set up the metrics")?);
+        let server = Server::bind(config.listen)
+            .with_context(|| format!("cannot listen on {}; is another manager running?", config.listen))?;
+        let meters = Arc::new(Meters::new(server.connections()).context("cannot set up the metrics")?);
         let fleet = Fleet::new(Clock::start(), config.discovery.heartbeat_every);
         let saver = Saver::restore(&state_dir, config.store.flush_every, fleet.clone(), Arc::clone(&meters))
             .context("cannot open the inventory")?;
-        let server = Server::bind(config.listen)
-            .with_context(|| format!("cannot listen on {}; is another manager running?", config.listen))?;
         let address = server.address();
         let port = NonZeroU16::new(address.port()).context("the listener has no port")?;
         Ok(Self {

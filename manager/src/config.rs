@@ -168,10 +168,13 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, BadConfig> {
         let malformed = |reason: String| BadConfig::Malformed { path: path.to_owned(), reason };
         let table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+            text.parse().map_err(|error: toml::de::Error| malformed(located(text, None, &error)))?;
         // Our own search comes first: its message names the nearest known key.
         keys::check(&table).map_err(malformed)?;
-        let config: Self = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let values =
+            toml::Deserializer::parse(text).map_err(|error| malformed(located(text, None, &error)))?;
+        let config: Self = serde_path_to_error::deserialize(values)
+            .map_err(|error| malformed(located(text, Some(&error.path().to_string()), error.inner())))?;
         config.check().map_err(|(key, rule)| BadConfig::Value { path: path.to_owned(), key, rule })?;
         Ok(config)
     }
@@ -205,6 +208,15 @@ impl Config {
         };
         rule(reachable, "listen", "must be an IPv4 address, or [::]: boards report over IPv4")
     }
+}
+
+/// What is wrong with the text, in one line: the line that it is in, the key in full, the reason.
+fn located(text: &str, key: Option<&str>, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!("line {}: ", 1 + before.matches('\n').count()));
+    let key = key.map(|key| format!("{key}: "));
+    let reason = error.message().split('\n').collect::<Vec<_>>().join(", ");
+    format!("{}{}{reason}", line.unwrap_or_default(), key.unwrap_or_default())
 }
 
 /// A duration as people write it, such as "5s".
@@ -274,11 +286,36 @@ mod tests {
             ("[discovery]\nspread_ms = 4000", "at most half"),
             ("advertise = \"0.0.0.0\"", "advertise must be"),
             ("listen = \"[::1]:3926\"", "listen must be an IPv4 address"),
-            ("listen = 3926", "listen"),
-            ("state_dir", "manager.toml"),
+            ("state_dir", "manager.toml: line 1: "),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_named_in_full_with_its_line() {
+        for (text, expected) in [
+            ("listen = 3926", "manager.toml: line 1: listen: invalid type: integer `3926`"),
+            (
+                "# a\n[discovery]\nport = \"x\"",
+                "manager.toml: line 3: discovery.port: invalid type: string \"x\"",
+            ),
+            ("[discovery]\nport = 0", "line 2: discovery.port: invalid value: integer `0`"),
+            (
+                "[discovery]\ninterfaces = [\"a\",\n 1]",
+                "line 3: discovery.interfaces[1]: invalid type: integer",
+            ),
+            ("store = 1", "line 1: store: invalid type: integer"),
+            (
+                "discovery.heartbeat_every = \"5 parsecs\"",
+                "line 1: discovery.heartbeat_every: unknown time unit",
+            ),
+            ("[store]\nflush_every 5", "manager.toml: line 2: "),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
         }
     }
 

@@ -13,8 +13,10 @@
 mod board;
 mod claims;
 mod event;
+mod identity;
 mod inventory;
 mod record;
+mod room;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -24,26 +26,34 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::{info, warn};
+
 pub use board::{Answers, Board, PerSubject, Received};
+pub use identity::Claimant;
 pub use inventory::{Refused, Taken};
 pub use record::{Changes, Record, Restored};
 pub use view::{Conflicts, Filter, Page, View};
 
 use crate::clock::{Clock, Moment};
-use crate::model::{Heartbeat, ResourceHead, State, Subject};
+use crate::model::{Heartbeat, QueryId, ResourceHead, State, Subject};
+use crate::quiet::Quiet;
+use identity::Answer;
 use inventory::{Inventory, Receipt};
+use room::Limits;
 
 /// The handle. A clone is the same fleet.
 #[derive(Clone)]
 pub struct Fleet {
     inventory: Arc<Mutex<Inventory>>,
     clock: Clock,
+    evictions: Arc<Quiet>,
 }
 
 impl Fleet {
     /// An empty fleet whose boards are asked for a heartbeat this often.
     pub fn new(clock: Clock, heartbeat_every: Duration) -> Self {
-        Self { inventory: Arc::new(Mutex::new(Inventory::new(heartbeat_every))), clock }
+        let inventory = Inventory::new(heartbeat_every, Limits::default());
+        Self { inventory: Arc::new(Mutex::new(inventory)), clock, evictions: Arc::new(Quiet::new()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inventory> {
@@ -56,12 +66,19 @@ impl Fleet {
         self.clock
     }
 
-    /// Takes a heartbeat. `via` is the address of ours that it came in on.
-    pub fn heartbeat(&self, report: Heartbeat, via: Option<Ipv4Addr>, body: &[u8]) -> Result<Taken, Refused> {
-        // Both are made before the lock is taken, and what is not kept of them is freed after it is given back.
+    /// Takes a heartbeat. `query` is what it answers, `via` the address of ours that it came in on.
+    pub fn heartbeat(
+        &self,
+        report: Heartbeat,
+        query: Option<QueryId>,
+        via: Option<Ipv4Addr>,
+        body: &[u8],
+    ) -> Result<Taken, Refused> {
+        // All are made before the lock is taken, and what is not kept of them is freed after it is given back.
+        let answer = query.map(|query| Answer { query, by: Claimant::of(&report) });
         let (report, body) = (Arc::new(report), Arc::from(body));
         let receipt = Receipt { at: self.clock.now(), via, body: &body };
-        let events = self.lock().heartbeat(&report, receipt)?;
+        let events = self.make_room(|inventory| inventory.heartbeat(&report, answer, receipt))?;
         event::log(&events);
         Ok(Taken::Kept)
     }
@@ -70,7 +87,21 @@ impl Fleet {
     pub fn resource(&self, head: ResourceHead, via: Option<Ipv4Addr>, body: &[u8]) -> Result<Taken, Refused> {
         let body = Arc::from(body);
         let receipt = Receipt { at: self.clock.now(), via, body: &body };
-        self.lock().resource(head, receipt)
+        self.make_room(|inventory| inventory.resource(head, receipt))
+    }
+
+    /// Takes what may need room, and tells if other boards made it.
+    fn make_room<T>(&self, take: impl FnOnce(&mut Inventory) -> T) -> T {
+        let (taken, evicted) = {
+            let mut inventory = self.lock();
+            (take(&mut inventory), std::mem::take(&mut inventory.evicted))
+        };
+        if evicted > 0
+            && let Some(kept_back) = self.evictions.due()
+        {
+            warn!(boards = evicted, kept_back, "the inventory is full, lost boards were forgotten");
+        }
+        taken
     }
 
     /// Ends the latest round of queries on a subject: who did not answer has missed it.
@@ -99,7 +130,7 @@ impl Fleet {
     pub fn forget(&self, id: &str) -> bool {
         let forgotten = self.lock().forget(id);
         if forgotten {
-            tracing::info!(board = id, "board forgotten");
+            info!(board = id, "board forgotten");
         }
         forgotten
     }

@@ -10,6 +10,7 @@
 
 pub mod api; // the fleet over HTTP
 pub mod app; // wires everything; start here
+mod budget; // memory that peers make the manager hold
 pub mod clock; // moments, and when they become times of day
 pub mod config; // manager.toml
 pub mod fleet; // the inventory and its rules

@@ -1,18 +1,15 @@
 //! `cardcage-manager`: reads the configuration, builds, runs, drains. What it does is in the library.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use cardcage_daemon::log;
 use cardcage_manager::app::App;
 use cardcage_manager::config::Config;
 use cardcage_manager::signals::Signals;
 use clap::{Parser, Subcommand};
-use tracing::Level;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Status for a wrong command line or configuration; clap uses it too.
 const USAGE: u8 = 2;
@@ -75,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config, path: &Path) -> Result<()> {
-    start_log();
+    let _log = log::start(None)?;
     tracing::debug!(path = %path.display(), ?config, "configured");
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let outcome = runtime.block_on(async {
@@ -93,15 +90,6 @@ fn serve(config: Config, path: &Path) -> Result<()> {
 fn openapi() -> Result<()> {
     let document = cardcage_manager::api::document().to_pretty_json().context("cannot write the document")?;
     writeln!(io::stdout(), "{document}").context("cannot write to the standard output")
-}
-
-fn start_log() {
-    let chosen = std::env::var("RUST_LOG").ok().and_then(|chosen| chosen.parse::<Targets>().ok());
-    let chosen = chosen.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
-    let colours =
-        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
-    tracing_subscriber::registry().with(chosen).with(lines).init();
 }
 
 fn fail(status: u8, message: &str) -> ExitCode {

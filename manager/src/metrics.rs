@@ -22,5 +22,7 @@ pub fn render(meters: &Meters, fleet: &Fleet) -> prometheus::Result<String> {
     meters.set_boards(fleet.count());
     let mut text = TextEncoder::new().encode_to_string(&meters.gather())?;
     fleet::render(fleet, &mut text);
+    // It is held for as long as it is not read, and by its length.
+    text.shrink_to_fit();
     Ok(text)
 }

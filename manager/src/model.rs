@@ -8,5 +8,5 @@ pub mod report;
 pub mod text;
 
 pub use board::{BoardId, Position, Slot, State, Subject};
-pub use report::{Heartbeat, Resource, ResourceHead, Summary};
+pub use report::{Heartbeat, QueryId, Resource, ResourceHead, Summary};
 pub use text::Text;

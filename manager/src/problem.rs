@@ -6,6 +6,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Seconds after which it is worth to try again what is too much now.
+const RETRY_AFTER: &str = "5";
+
 /// The body of every answer that is not a success, as `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
@@ -36,6 +39,11 @@ impl Problem {
             remedy: remedy.to_owned(),
         }
     }
+
+    /// Too much is going on now.
+    pub fn busy(detail: impl Into<String>, remedy: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "manager busy", detail, remedy)
+    }
 }
 
 impl IntoResponse for Problem {
@@ -46,6 +54,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
         response
     }

@@ -15,6 +15,7 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
+use cardcage_daemon::listen::Ends;
 use hyper::body::Incoming;
 use tracing::warn;
 
@@ -34,22 +35,11 @@ pub struct Receiver {
     rejections: Quiet,
 }
 
-/// The two ends of the connection that a report came in on.
-#[derive(Debug, Clone, Copy)]
-pub struct Ends {
-    /// The address of ours.
-    pub ours: IpAddr,
-    /// The sender's.
-    pub theirs: IpAddr,
-}
-
-impl Ends {
-    /// Our address as a query names it.
-    fn via(self) -> Option<Ipv4Addr> {
-        match self.ours.to_canonical() {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        }
+/// Our address as a query names it.
+fn via(ends: Ends) -> Option<Ipv4Addr> {
+    match ends.ours {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
     }
 }
 
@@ -69,13 +59,14 @@ enum Rejected {
 impl Receiver {
     /// Ready to hand reports to the fleet.
     pub fn new(fleet: Fleet, meters: Arc<Meters>) -> Self {
-        Self { fleet, meters, bodies: Bodies::new(), rejections: Quiet::new() }
+        let bodies = Bodies::new(meters.held_reports.clone());
+        Self { fleet, meters, bodies, rejections: Quiet::new() }
     }
 
     /// Deals with one request.
     pub async fn receive(&self, subject: Subject, request: Request<Incoming>, ends: Ends) -> Response<Body> {
         let start = Instant::now();
-        let taken = self.take(subject, request, ends.via()).await;
+        let taken = self.take(subject, request, ends).await;
         let outcome = match &taken {
             Ok(Taken::Kept) => Outcome::Kept,
             Ok(Taken::Waiting) => Outcome::Waiting,
@@ -89,8 +80,7 @@ impl Receiver {
             Ok(_) => Response::new(Body::empty()),
             Err(rejected) => {
                 if let Some(kept_back) = self.rejections.due() {
-                    let from = ends.theirs.to_canonical();
-                    warn!(url = subject.path(), %from, error = %rejected, kept_back, "report rejected");
+                    warn!(url = subject.path(), from = %ends.theirs, error = %rejected, kept_back, "report rejected");
                 }
                 rejected.into_response()
             }
@@ -101,17 +91,17 @@ impl Receiver {
         &self,
         subject: Subject,
         request: Request<Incoming>,
-        via: Option<Ipv4Addr>,
+        ends: Ends,
     ) -> Result<Taken, Rejected> {
         if request.method() != Method::POST {
             return Err(Rejected::Method);
         }
-        let body = self.bodies.read(request.into_body()).await.map_err(Rejected::Unread)?;
-        let body = &body.bytes;
+        let body = self.bodies.read(request.into_body(), ends.theirs).await.map_err(Rejected::Unread)?;
+        let (body, via) = (&body.bytes, via(ends));
         match subject {
             Subject::Heartbeat => {
-                let report = protocol::heartbeat::parse(body).map_err(Rejected::Malformed)?;
-                self.fleet.heartbeat(report, via, body).map_err(Rejected::Refused)
+                let (report, query) = protocol::heartbeat::parse(body).map_err(Rejected::Malformed)?;
+                self.fleet.heartbeat(report, query, via, body).map_err(Rejected::Refused)
             }
             Subject::Resource => {
                 let head = protocol::resource::head(body).map_err(Rejected::Malformed)?;
@@ -127,7 +117,7 @@ impl Rejected {
             Self::Method | Self::Malformed(_) => Outcome::Malformed,
             Self::Unread(Unread::Oversized) => Outcome::Oversized,
             Self::Unread(Unread::Slow | Unread::Broken) => Outcome::Unread,
-            Self::Unread(Unread::Busy) | Self::Refused(_) => Outcome::Refused,
+            Self::Unread(Unread::Busy(_)) | Self::Refused(_) => Outcome::Refused,
         }
     }
 
@@ -144,7 +134,7 @@ impl Rejected {
                 "not a report",
                 "send what the agent-manager protocol v1.1 describes",
             ),
-            Self::Unread(Unread::Busy) => {
+            Self::Unread(Unread::Busy(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "manager busy", "report again at the next query")
             }
             Self::Refused(_) => (StatusCode::SERVICE_UNAVAILABLE, "inventory full", "cardcage forget ID"),

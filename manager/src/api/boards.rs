@@ -38,7 +38,11 @@ pub(super) struct Wanted {
 /// The boards, in the order of their ids.
 #[utoipa::path(
     get, path = "/fleet/v1/boards", tag = "boards", operation_id = "list_boards", params(Wanted),
-    responses((status = 200, body = Boards), (status = 400, body = Problem, content_type = "application/problem+json"))
+    responses(
+        (status = 200, body = Boards),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")
+    )
 )]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -66,7 +70,8 @@ pub(super) async fn list(
     params(("id" = String, Path, description = "Id of the board.")),
     responses(
         (status = 200, body = BoardDetail),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(super) async fn show(
@@ -83,7 +88,8 @@ pub(super) async fn show(
     params(("id" = String, Path, description = "Id of the board.")),
     responses(
         (status = 200, body = Resource),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(super) async fn resource(
@@ -112,7 +118,8 @@ pub(super) async fn resource(
         (status = 204, description = "Forgotten."),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 403, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(super) async fn forget(

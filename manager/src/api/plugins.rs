@@ -8,11 +8,15 @@ use axum::extract::State;
 use super::Api;
 use super::types::{Plugins, SeenPlugin};
 use crate::fleet::Filter;
+use crate::problem::Problem;
 
 /// The plugins that the boards have, and on how many boards they are in which state.
 #[utoipa::path(
     get, path = "/fleet/v1/plugins", tag = "plugins", operation_id = "list_plugins",
-    responses((status = 200, body = Plugins))
+    responses(
+        (status = 200, body = Plugins),
+        (status = 503, body = Problem, content_type = "application/problem+json")
+    )
 )]
 pub(super) async fn list(State(api): State<Api>) -> Json<Plugins> {
     let views = api.fleet.boards(&Filter::default(), None, usize::MAX).boards;

@@ -5,7 +5,7 @@ mod readings;
 use std::time::Duration;
 
 use super::types::{
-    Accelerator, Agent, Board, BoardDetail, Flag, Missed, MissedAnswers, Plugin, Resource, Summary,
+    Accelerator, Agent, Board, BoardDetail, Claimant, Flag, Missed, MissedAnswers, Plugin, Resource, Summary,
 };
 use crate::clock::{Clock, Moment};
 use crate::fleet::{self, Answers, Received, View};
@@ -20,6 +20,7 @@ pub(super) fn board(view: &View, clock: Clock) -> Board {
         state: board.state.into(),
         flags,
         conflicts_with,
+        claimants: view.conflicts.identity.iter().map(claimant).collect(),
         agent_id: heartbeat.agent.as_ref().map(|agent| agent.id.to_string()),
         box_id: heartbeat.position.box_id,
         slot_id: heartbeat.position.slot_id,
@@ -48,12 +49,26 @@ pub(super) fn board(view: &View, clock: Clock) -> Board {
 
 fn conflicts(conflicts: &fleet::Conflicts) -> (Vec<Flag>, Vec<String>) {
     let sorts = [(Flag::SlotConflict, &conflicts.slot), (Flag::AddressConflict, &conflicts.address)];
-    let flags = sorts.iter().filter(|(_, rivals)| !rivals.is_empty()).map(|(flag, _)| *flag).collect();
+    let copied = (!conflicts.identity.is_empty()).then_some(Flag::CopiedIdentity);
+    let flags = sorts.iter().filter(|(_, rivals)| !rivals.is_empty()).map(|(flag, _)| *flag);
+    let flags = flags.chain(copied).collect();
     let mut rivals: Vec<_> =
         sorts.iter().flat_map(|(_, rivals)| rivals.iter()).map(ToString::to_string).collect();
     rivals.sort_unstable();
     rivals.dedup();
     (flags, rivals)
+}
+
+fn claimant(claimant: &fleet::Claimant) -> Claimant {
+    let position = claimant.position;
+    Claimant {
+        host_ip: claimant.host_ip,
+        hostname: claimant.hostname.to_string(),
+        box_id: position.box_id,
+        slot_id: position.slot_id,
+        cpu_id: position.cpu_id,
+        srio_id: position.srio_id,
+    }
 }
 
 fn missed(answers: Answers) -> MissedAnswers {

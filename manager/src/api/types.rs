@@ -7,8 +7,8 @@ mod readings;
 
 pub use crate::problem::Problem;
 pub use board::{
-    Accelerator, Agent, Board, BoardDetail, BoardState, Boards, Flag, Missed, MissedAnswers, Plugin, Plugins,
-    SeenPlugin, Summary,
+    Accelerator, Agent, Board, BoardDetail, BoardState, Boards, Claimant, Flag, Missed, MissedAnswers,
+    Plugin, Plugins, SeenPlugin, Summary,
 };
 pub use readings::{
     Component, Cpu, Disk, Extra, Extras, Gpu, Limits, Memory, Network, Place, Resource, Sensor,

@@ -15,6 +15,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::identity::Identity;
 use super::record::Unsaved;
 use crate::clock::Moment;
 use crate::model::{BoardId, Heartbeat, State, Subject, Summary};
@@ -25,8 +26,9 @@ const LOST_AFTER_MISSED: u32 = 3;
 /// Periods of silence after which a board is late.
 const LATE_AFTER_PERIODS: u32 = 2;
 
-/// Periods of silence after which a restored board is lost, and an address is no longer a board's own.
-const LOST_AFTER_PERIODS: u32 = LOST_AFTER_MISSED + 1;
+/// Periods of silence after which a restored board is lost, an address is no longer a board's own, and an identity is no
+/// longer taken for copied.
+pub(super) const LOST_AFTER_PERIODS: u32 = LOST_AFTER_MISSED + 1;
 
 /// Addresses that are remembered of one board.
 const ADDRESS_LIMIT: usize = 8;
@@ -120,6 +122,7 @@ pub(super) struct Entry {
     pub(super) via: Option<Ipv4Addr>,
     /// Restored after a long silence, and not heard since.
     pub(super) presumed_lost: bool,
+    pub(super) identity: Identity,
     pub(super) weight: PerSubject<usize>,
     pub(super) unsaved: Unsaved,
 }

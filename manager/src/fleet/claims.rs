@@ -1,6 +1,6 @@
 //! Which boards claim a thing that only one can have: a slot, an address.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 
 use crate::model::BoardId;
@@ -8,7 +8,8 @@ use crate::model::BoardId;
 /// The claims on things of one kind.
 #[derive(Debug)]
 pub(super) struct Claims<K> {
-    holders: HashMap<K, Vec<BoardId>>,
+    /// Sets, because thousands of inventions may claim one thing, and leave together.
+    holders: HashMap<K, BTreeSet<BoardId>>,
     /// Those that more than one live board claimed at the last review.
     contested: HashSet<K>,
 }
@@ -29,13 +30,13 @@ impl<K: Copy + Eq + Hash> Claims<K> {
 
     /// A board begins to claim a thing that it did not claim before.
     pub(super) fn add(&mut self, key: K, id: BoardId) {
-        self.holders.entry(key).or_default().push(id);
+        self.holders.entry(key).or_default().insert(id);
     }
 
     /// A board no longer claims it.
     pub(super) fn remove(&mut self, key: K, id: &BoardId) {
         if let Some(holders) = self.holders.get_mut(&key) {
-            holders.retain(|holder| holder != id);
+            holders.remove(id);
             if holders.is_empty() {
                 self.holders.remove(&key);
             }
@@ -43,8 +44,15 @@ impl<K: Copy + Eq + Hash> Claims<K> {
     }
 
     /// Every board that claims it, dead or alive.
-    pub(super) fn holders(&self, key: K) -> &[BoardId] {
-        self.holders.get(&key).map_or(&[], Vec::as_slice)
+    pub(super) fn holders(&self, key: K) -> &BTreeSet<BoardId> {
+        static NOBODY: BTreeSet<BoardId> = BTreeSet::new();
+        self.holders.get(&key).unwrap_or(&NOBODY)
+    }
+
+    /// How many claims there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.holders.values().map(BTreeSet::len).sum()
     }
 
     /// Says which things came to be contested, and which no longer are, since the last review.

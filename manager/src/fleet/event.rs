@@ -14,6 +14,8 @@ pub(super) enum Event {
     Changed { id: BoardId, from: State, to: State },
     Slot(Verdict<Slot>),
     Address(Verdict<Ipv4Addr>),
+    CopiedIdentity { id: BoardId, addresses: Vec<Ipv4Addr> },
+    SettledIdentity(BoardId),
 }
 
 pub(super) fn log(events: &[Event]) {
@@ -38,6 +40,11 @@ pub(super) fn log(events: &[Event]) {
             Event::Address(Verdict::Settled(address)) => {
                 info!(%address, "the claims on an address are settled")
             }
+            Event::CopiedIdentity { id, addresses } => {
+                warn!(board = %id, ?addresses,
+                      "several agents have one identity; delete agent_id in state_dir of all but one and restart them");
+            }
+            Event::SettledIdentity(id) => info!(board = %id, "one agent has this identity again"),
         }
     }
 }

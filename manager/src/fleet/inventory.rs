@@ -8,16 +8,12 @@ use std::time::Duration;
 use super::board::{Board, Entry, PerSubject, Received, Round};
 use super::claims::Claims;
 use super::event::Event;
+use super::identity::{Answer, Identity};
 use super::record::Unsaved;
+use super::room::Limits;
 use super::waiting::{Sender, Waiter, Waiting};
 use crate::clock::Moment;
 use crate::model::{BoardId, Heartbeat, ResourceHead, Slot, State, Subject};
-
-/// Boards that are kept. Whoever can reach the port can invent boards, so there must be an end.
-const BOARD_LIMIT: usize = 20_000;
-
-/// Memory for what they said, for the same reason.
-const WEIGHT_LIMIT: usize = 2 << 30;
 
 /// How and when a report came.
 #[derive(Debug, Clone, Copy)]
@@ -45,17 +41,18 @@ pub enum Taken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// One board too many.
-    #[error("the inventory has its {BOARD_LIMIT} boards; forget those that are gone")]
-    Boards,
+    #[error("the inventory has its {0} boards, and none of them is lost")]
+    Boards(usize),
     /// Too much memory.
-    #[error("the boards' reports need more than {WEIGHT_LIMIT} bytes; forget those boards that are gone")]
-    Weight,
+    #[error("the boards' reports need more than {0} bytes, and none of the boards is lost")]
+    Weight(usize),
 }
 
 /// The state behind [`super::Fleet`].
 #[derive(Debug)]
 pub(super) struct Inventory {
     pub(super) heartbeat_every: Duration,
+    pub(super) limits: Limits,
     pub(super) boards: HashMap<BoardId, Entry>,
     /// The same boards, for those who go through them in pages.
     pub(super) order: BTreeSet<BoardId>,
@@ -70,13 +67,18 @@ pub(super) struct Inventory {
     asked_from: Vec<Ipv4Addr>,
     /// Boards that are gone, but not yet from the store.
     pub(super) forgotten: Vec<BoardId>,
+    /// Boards that made room for others, until somebody asks.
+    pub(super) evicted: usize,
+    /// It is known that no board is lost.
+    pub(super) nobody_lost: bool,
 }
 
 impl Inventory {
     /// An empty one.
-    pub(super) fn new(heartbeat_every: Duration) -> Self {
+    pub(super) fn new(heartbeat_every: Duration, limits: Limits) -> Self {
         Self {
             heartbeat_every,
+            limits,
             boards: HashMap::new(),
             order: BTreeSet::new(),
             weight: 0,
@@ -86,23 +88,29 @@ impl Inventory {
             rounds: PerSubject::default(),
             asked_from: Vec::new(),
             forgotten: Vec::new(),
+            evicted: 0,
+            nobody_lost: false,
         }
     }
 
-    /// Takes a heartbeat.
+    /// Takes a heartbeat, and what it answers.
     pub(super) fn heartbeat(
         &mut self,
         report: &Arc<Heartbeat>,
+        answer: Option<Answer>,
         receipt: Receipt<'_>,
     ) -> Result<Vec<Event>, Refused> {
         let id = BoardId::of(report);
         let via = self.queried(receipt.via);
-        let Some(entry) = self.boards.get_mut(&id) else {
-            return self.admit(id, report, receipt);
+        let changes = match self.boards.get(&id) {
+            Some(entry) => *entry.board.heartbeat != **report,
+            None => return self.admit(id, report, answer, receipt),
         };
-        if *entry.board.heartbeat != **report {
-            let weight = report.weight(receipt.body.len());
-            self.weight = exchange(self.weight, &mut entry.weight.heartbeat, weight)?;
+        if changes {
+            self.reweigh(&id, Subject::Heartbeat, report.weight(receipt.body.len()))?;
+        }
+        let Some(entry) = self.boards.get_mut(&id) else { return Ok(Vec::new()) };
+        if changes {
             let (left, taken) = (entry.board.heartbeat.position.slot(), report.position.slot());
             if let Some(slot) = left.filter(|_| left != taken) {
                 self.slots.remove(slot, &id);
@@ -115,7 +123,12 @@ impl Inventory {
         }
         let before = entry.answered(Subject::Heartbeat, receipt.at, via);
         note_address(&mut self.addresses, entry, report.host_ip, receipt.at);
-        Ok(changed(&id, Some(before), State::Up))
+        let mut events = changed(&id, Some(before), State::Up);
+        if answer.is_some_and(|answer| entry.identity.answered(answer, receipt.at)) {
+            let addresses = entry.identity.claimants().map(|claimant| claimant.host_ip).collect();
+            events.push(Event::CopiedIdentity { id, addresses });
+        }
+        Ok(events)
     }
 
     /// Takes the first heartbeat of a board.
@@ -123,13 +136,18 @@ impl Inventory {
         &mut self,
         id: BoardId,
         report: &Arc<Heartbeat>,
+        answer: Option<Answer>,
         receipt: Receipt<'_>,
     ) -> Result<Vec<Event>, Refused> {
-        if self.boards.len() >= BOARD_LIMIT {
-            return Err(Refused::Boards);
-        }
+        let weight = report.weight(receipt.body.len());
+        self.room_for_board(&id)?;
+        self.room_for_bytes(weight, &id)?;
         let mut entry = new_entry(id.clone(), Arc::clone(report), receipt.at);
-        self.weight = exchange(self.weight, &mut entry.weight.heartbeat, report.weight(receipt.body.len()))?;
+        entry.weight.heartbeat = weight;
+        self.weight += weight;
+        if let Some(answer) = answer {
+            entry.identity.answered(answer, receipt.at);
+        }
         entry.answered(Subject::Heartbeat, receipt.at, self.queried(receipt.via));
         entry.unsaved.heartbeat = Some(Arc::clone(receipt.body));
         self.insert(id.clone(), entry, receipt.at);
@@ -172,8 +190,8 @@ impl Inventory {
                 return Ok(Taken::Waiting);
             }
         };
+        self.reweigh(&id, Subject::Resource, body.len())?;
         let Some(entry) = self.boards.get_mut(&id) else { return Ok(Taken::Ambiguous) };
-        self.weight = exchange(self.weight, &mut entry.weight.resource, body.len())?;
         entry.answered(Subject::Resource, at, via);
         note_address(&mut self.addresses, entry, head.host_ip, at);
         entry.unsaved.resource = true;
@@ -229,12 +247,16 @@ impl Inventory {
             if subject == Subject::Heartbeat {
                 let before = entry.judge(now, self.heartbeat_every);
                 events.extend(changed(id, before, entry.board.state));
+                if entry.identity.review(now, self.heartbeat_every) {
+                    events.push(Event::SettledIdentity(id.clone()));
+                }
                 for address in entry.give_up_addresses(now, self.heartbeat_every) {
                     self.addresses.remove(address, id);
                 }
             }
         }
         if subject == Subject::Heartbeat {
+            self.nobody_lost = false;
             self.waiting.expire(now);
             let live =
                 |id: &BoardId| self.boards.get(id).is_some_and(|entry| entry.board.state != State::Lost);
@@ -295,6 +317,7 @@ pub(super) fn new_entry(id: BoardId, heartbeat: Arc<Heartbeat>, at: Moment) -> E
         known_since: at,
         via: None,
         presumed_lost: false,
+        identity: Identity::default(),
         weight: PerSubject::default(),
         unsaved: Unsaved::default(),
     }
@@ -313,15 +336,4 @@ fn note_address(claims: &mut Claims<Ipv4Addr>, entry: &mut Entry, address: Ipv4A
 fn changed(id: &BoardId, before: Option<State>, now: State) -> Vec<Event> {
     let before = before.filter(|before| *before != now);
     before.map(|from| Event::Changed { id: id.clone(), from, to: now }).into_iter().collect()
-}
-
-/// The weight of everything after one part of it has become heavier or lighter.
-fn exchange(all: usize, part: &mut usize, weight: usize) -> Result<usize, Refused> {
-    let after = (all - *part).saturating_add(weight);
-    // A lighter report is always welcome.
-    if after > WEIGHT_LIMIT && weight > *part {
-        return Err(Refused::Weight);
-    }
-    *part = weight;
-    Ok(after)
 }

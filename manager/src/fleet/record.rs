@@ -102,6 +102,7 @@ impl Inventory {
         let [heartbeat, resource] = restored.missed.map(answers);
         entry.board.answers = PerSubject { heartbeat, resource };
         entry.presume(now, self.heartbeat_every);
+        self.nobody_lost = false;
         self.insert(id, entry, restored.last_seen);
     }
 }

@@ -1,8 +1,10 @@
 //! What others see of the inventory.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use super::board::Board;
+use super::board::{Board, Entry};
+use super::identity::Claimant;
 use super::inventory::Inventory;
 use crate::model::{BoardId, State};
 
@@ -42,13 +44,15 @@ pub struct View {
     pub conflicts: Conflicts,
 }
 
-/// Live boards, at most `LIMIT` of each sort, that claim what this one claims.
+/// Who claims what this board claims: live boards, at most `LIMIT` of each sort, and agents.
 #[derive(Debug, Clone, Default)]
 pub struct Conflicts {
     /// Its slot.
     pub slot: Vec<BoardId>,
     /// One of its addresses.
     pub address: Vec<BoardId>,
+    /// Its identity: every agent that has it, if there is more than one.
+    pub identity: Vec<Claimant>,
 }
 
 impl Conflicts {
@@ -61,18 +65,18 @@ impl Inventory {
         let total = self.boards.values().filter(|entry| filter.admits(&entry.board)).count();
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rest = self.order.range::<str, _>((start, Bound::Unbounded));
-        let mut rest = rest.filter_map(|id| self.boards.get(id)).map(|entry| &entry.board);
-        let mut rest = rest.by_ref().filter(|board| filter.admits(board));
-        let boards = rest.by_ref().take(limit).map(|board| self.look(board)).collect();
+        let mut rest = rest.filter_map(|id| self.boards.get(id)).filter(|entry| filter.admits(&entry.board));
+        let boards = rest.by_ref().take(limit).map(|entry| self.look(entry)).collect();
         Page { boards, total, more: rest.next().is_some() }
     }
 
     /// One board.
     pub(super) fn view(&self, id: &str) -> Option<View> {
-        self.boards.get(id).map(|entry| self.look(&entry.board))
+        self.boards.get(id).map(|entry| self.look(entry))
     }
 
-    fn look(&self, board: &Board) -> View {
+    fn look(&self, entry: &Entry) -> View {
+        let board = &entry.board;
         let mut conflicts = Conflicts::default();
         if board.state != State::Lost {
             if let Some(slot) = board.heartbeat.position.slot() {
@@ -81,11 +85,12 @@ impl Inventory {
             for seen in &board.addresses {
                 self.find_rivals(board, self.addresses.holders(seen.address), &mut conflicts.address);
             }
+            conflicts.identity = entry.identity.claimants().cloned().collect();
         }
         View { board: board.clone(), conflicts }
     }
 
-    fn find_rivals(&self, board: &Board, holders: &[BoardId], rivals: &mut Vec<BoardId>) {
+    fn find_rivals(&self, board: &Board, holders: &BTreeSet<BoardId>, rivals: &mut Vec<BoardId>) {
         for id in holders.iter().filter(|id| **id != board.id && self.is_live(id)) {
             if rivals.len() >= Conflicts::LIMIT {
                 break;

@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use cardcage_daemon::listen::Connections;
+use cardcage_daemon::log;
 use prometheus::proto::MetricFamily;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -69,8 +71,13 @@ pub struct Meters {
     resources: Vec<IntCounter>,
     durations: [Histogram; 3],
     queries: IntCounterVec,
-    /// Connections that are open.
-    pub connections: IntGauge,
+    connections: IntGauge,
+    open: Connections,
+    lines_lost: IntCounter,
+    /// Bytes that are held of reports that are not whole yet.
+    pub held_reports: IntGauge,
+    /// Bytes that are held of answers that their peers have not read yet.
+    pub held_answers: IntGauge,
     batches: IntCounterVec,
     saved: IntCounter,
     batch_duration: Histogram,
@@ -78,8 +85,8 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// All at zero.
-    pub fn new() -> prometheus::Result<Self> {
+    /// All at zero, for the listener with these connections.
+    pub fn new(open: Connections) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let reports =
             counters(&registry, "reports_total", "Reports by what became of them.", &["url", "outcome"])?;
@@ -91,6 +98,8 @@ impl Meters {
         let durations = histograms(&registry)?;
         let duration = |handler: &str| durations.get_metric_with_label_values(&[handler]);
         build_info(&registry)?;
+        let held = IntGaugeVec::new(opts("held_bytes", "Bytes that are held for peers."), &["of"])?;
+        let held = register(&registry, held)?;
         Ok(Self {
             heartbeats: by_outcome(Subject::Heartbeat)?,
             resources: by_outcome(Subject::Resource)?,
@@ -105,6 +114,16 @@ impl Meters {
                 &registry,
                 IntGauge::with_opts(opts("connections", "Connections that are open."))?,
             )?,
+            open,
+            lines_lost: register(
+                &registry,
+                IntCounter::with_opts(opts(
+                    "log_lines_lost_total",
+                    "Lines of the log that nobody took in time.",
+                ))?,
+            )?,
+            held_reports: held.get_metric_with_label_values(&["reports"])?,
+            held_answers: held.get_metric_with_label_values(&["answers"])?,
             batches: counters(&registry, "store_batches_total", "Batches for the store.", &["outcome"])?,
             saved: register(
                 &registry,
@@ -179,6 +198,8 @@ impl Meters {
     }
 
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
+        self.connections.set(i64::try_from(self.open.open()).unwrap_or(i64::MAX));
+        self.lines_lost.inc_by(log::lost().saturating_sub(self.lines_lost.get()));
         self.registry.gather()
     }
 }

@@ -36,6 +36,22 @@ pub struct Heartbeat {
     pub agent: Option<Agent>,
 }
 
+/// Which query a report answers, as the query named itself.
+///
+/// It is no part of the [`Heartbeat`]: it is another one each time, and who the board is does not change with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryId(Box<str>);
+
+impl QueryId {
+    /// Longest id that is kept, in bytes. Those of our own queries are shorter.
+    pub const LIMIT: usize = 64;
+
+    /// None for what cannot be the id of a query.
+    pub fn known(raw: String) -> Option<Self> {
+        (1..=Self::LIMIT).contains(&raw.len()).then(|| Self(raw.into_boxed_str()))
+    }
+}
+
 /// One accelerator, as the heartbeat names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accelerator {

@@ -5,7 +5,7 @@ use cardcage_wire::{board as wire, extension};
 use super::extended::extras;
 use super::report::{BadReport, agent_id, machine};
 use crate::model::report::{Accelerator, Agent, Plugin};
-use crate::model::{Heartbeat, Position, Text};
+use crate::model::{Heartbeat, Position, QueryId, Text};
 
 /// Accelerators that are kept of one board.
 const GPU_LIMIT: usize = 256;
@@ -13,9 +13,14 @@ const GPU_LIMIT: usize = 256;
 /// Plugins that are kept of one board.
 const PLUGIN_LIMIT: usize = 256;
 
-/// Reads the body.
-pub fn parse(body: &[u8]) -> Result<Heartbeat, BadReport> {
-    let report = wire::Heartbeat::parse(body).map_err(BadReport::Wire)?;
+/// Reads the body: the heartbeat, and which query it answers.
+pub fn parse(body: &[u8]) -> Result<(Heartbeat, Option<QueryId>), BadReport> {
+    let mut report = wire::Heartbeat::parse(body).map_err(BadReport::Wire)?;
+    let query = report.cardcage.as_mut().and_then(|extension| extension.query_id.take());
+    Ok((heartbeat(report)?, query.and_then(QueryId::known)))
+}
+
+fn heartbeat(report: wire::Heartbeat) -> Result<Heartbeat, BadReport> {
     Ok(Heartbeat {
         position: Position {
             box_id: report.box_id,
@@ -95,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_plain_board_is_known_by_its_place_and_name() {
-        let report = parse(&envelope(document())).unwrap();
+        let (report, query) = parse(&envelope(document())).unwrap();
+        assert_eq!(query, None);
         assert_eq!(BoardId::of(&report).as_str(), "1-3-1-0-node7");
         assert_eq!((report.cpu_type, report.box_type), (None, Some("计算I型".into())));
     }
@@ -103,7 +109,8 @@ mod tests {
     #[test]
     fn a_board_of_ours_is_known_by_its_agent() {
         let id = "2b1f7d0e-9d53-4c0a-8a53-7e5b0c6f9a11";
-        let report = parse(&envelope(extended(&id.to_uppercase()))).unwrap();
+        let (report, query) = parse(&envelope(extended(&id.to_uppercase()))).unwrap();
+        assert_eq!(query, QueryId::known("q".into()));
         assert_eq!(BoardId::of(&report).as_str(), id);
         assert_eq!(report.agent.unwrap().plugins.len(), 1);
     }
@@ -122,6 +129,19 @@ mod tests {
             report["host_ip"] = address.into();
             assert!(matches!(parse(&envelope(report)), Err(BadReport::HostIp(_))));
         }
+    }
+
+    #[test]
+    fn the_query_that_it_answers_does_not_make_it_another_heartbeat() {
+        let answer = |query: &str| {
+            let mut report = extended("2b1f7d0e-9d53-4c0a-8a53-7e5b0c6f9a11");
+            report["cardcage"]["query_id"] = query.into();
+            parse(&envelope(report)).unwrap()
+        };
+        let (one, other) = (answer("q1"), answer("q2"));
+        assert_eq!(one.0, other.0);
+        assert_ne!(one.1, other.1);
+        assert_eq!((answer("").1, answer(&"q".repeat(65)).1), (None, None));
     }
 
     #[test]
@@ -145,7 +165,7 @@ mod tests {
         fn a_report_with_strange_fields_does_not_panic(
             report in mutated(extended("2b1f7d0e-9d53-4c0a-8a53-7e5b0c6f9a11"))
         ) {
-            if let Ok(report) = parse(&envelope(report)) {
+            if let Ok((report, _)) = parse(&envelope(report)) {
                 prop_assert!(report.hostname.as_str().len() <= Text::LIMIT);
             }
         }

@@ -172,7 +172,7 @@ fn restored(row: &Row<'_>, clock: Clock) -> Result<Result<Restored, protocol::Ba
         Some(body) => Some((body, moment("received")?)),
         None => None,
     };
-    let parsed = protocol::heartbeat::parse(&heartbeat).map(|report| Restored {
+    let parsed = protocol::heartbeat::parse(&heartbeat).map(|(report, _)| Restored {
         heartbeat: (report, heartbeat.len()),
         // Readings that are not understood are only old readings.
         resource: resource.and_then(|(body, at)| {

@@ -71,6 +71,23 @@ fn a_board_is_found_by_whatever_names_it() {
 }
 
 #[test]
+fn a_copied_identity_is_shown_with_its_remedy() {
+    let (_place, manager) = fleet();
+    for host_ip in ["10.0.0.7", "10.0.0.9"] {
+        let mut heartbeat = ours(AGENT, 3, host_ip);
+        heartbeat["cardcage"]["query_id"] = json!("q1");
+        manager.report("/heartbeat", &heartbeat);
+    }
+    let remedy = "delete agent_id in state_dir of all but one of them and restart those";
+    let table = shown(&manager, &["boards"]);
+    assert!(table.lines().nth(1).unwrap().ends_with("copied identity") && table.contains(remedy), "{table}");
+    let detail = shown(&manager, &["board", AGENT]);
+    let line = detail.lines().find(|line| line.starts_with("copied identity")).unwrap();
+    assert!(line.contains("ours (10.0.0.9, 1/3/1) and ours (10.0.0.7, 1/3/1)"), "{detail}");
+    assert!(line.ends_with(remedy), "{detail}");
+}
+
+#[test]
 fn the_status_says_what_went_wrong() {
     let (_place, manager) = fleet();
     let status = |url: &str, line: &[&str]| cardcage(url, line).status.code();

@@ -8,6 +8,7 @@
 
 mod api;
 mod cli;
+mod greedy;
 mod hostile;
 mod metrics;
 mod queries;

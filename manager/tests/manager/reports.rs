@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{AGENT, OTHER_AGENT, Place, ours, plain, readings};
 
@@ -65,6 +65,40 @@ fn two_hosts_in_one_slot_and_one_address_of_two_boards_are_flagged_and_cleared()
     assert_eq!(manager.delete(&path, Some(&place.token())).status, 204);
     let board = manager.board(AGENT);
     assert_eq!((&board["flags"], board.get("conflicts_with")), (&json!([]), None));
+}
+
+/// The answer of an agent to a query.
+fn answer(query: &str, host_ip: &str, hostname: &str) -> Value {
+    let mut heartbeat = ours(AGENT, 3, host_ip);
+    heartbeat["hostname"] = json!(hostname);
+    heartbeat["cardcage"]["query_id"] = json!(query);
+    heartbeat
+}
+
+#[test]
+fn two_agents_with_one_copied_identity_are_flagged() {
+    let place = Place::new();
+    let manager = place.start();
+    manager.report("/heartbeat", &answer("q1", "10.0.0.7", "one"));
+    manager.report("/heartbeat", &answer("q2", "10.1.0.7", "one"));
+    assert_eq!(manager.board(AGENT)["flags"], json!([]), "a board may have two addresses");
+    manager.report("/heartbeat", &answer("q2", "10.0.0.8", "two"));
+    let board = manager.board(AGENT);
+    assert_eq!(board["flags"], json!(["copied_identity"]));
+    let hosts: Vec<_> = board["claimants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|claimant| (claimant["host_ip"].as_str().unwrap(), claimant["hostname"].as_str().unwrap()))
+        .collect();
+    assert_eq!(hosts, [("10.0.0.8", "two"), ("10.1.0.7", "one")]);
+    assert_eq!(board.get("conflicts_with"), None);
+    let kind = |kind: &str| {
+        let place = "box=\"1\",slot=\"3\",cpu=\"1\",host=\"two\"";
+        manager.metric(&format!("cardcage_board_conflict{{board=\"{AGENT}\",{place},kind=\"{kind}\"}}"))
+    };
+    assert_eq!((kind("identity"), kind("address")), (Some(1.0), Some(0.0)));
+    assert!(manager.log().contains("several agents have one identity; delete agent_id in state_dir"));
 }
 
 #[test]

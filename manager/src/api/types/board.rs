@@ -34,6 +34,9 @@ pub struct Board {
     /// The boards that it is at odds with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts_with: Vec<String>,
+    /// The agents that have its identity, if there is more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claimants: Vec<Claimant>,
     /// The UUID of its agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
@@ -127,6 +130,27 @@ pub enum Flag {
     SlotConflict,
     /// Another live board reports from the same address.
     AddressConflict,
+    /// Several agents have the identity of this board, as after a disk was copied, and take turns in being it. Delete
+    /// `agent_id` in the `state_dir` of all but one of them and restart those.
+    CopiedIdentity,
+}
+
+/// One of several agents that have one identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Claimant {
+    /// The address that it reports.
+    #[schema(value_type = String, format = Ipv4)]
+    pub host_ip: Ipv4Addr,
+    /// Host name.
+    pub hostname: String,
+    /// Number of the chassis.
+    pub box_id: i32,
+    /// Number of the slot.
+    pub slot_id: i32,
+    /// Number of the processor.
+    pub cpu_id: i32,
+    /// Serial RapidIO number.
+    pub srio_id: i32,
 }
 
 /// Queries that a board did not answer. Those that the manager could not send are not counted.

@@ -1,7 +1,8 @@
 //! One board, in sections. A section that has nothing to show is left out.
 
 use cardcage_manager::api::types::{
-    Agent, Board, BoardDetail, Component, Disk, Extra, Extras, Gpu, Limits, Network, Resource, Sensor,
+    Agent, Board, BoardDetail, Claimant, Component, Disk, Extra, Extras, Gpu, Limits, Network, Resource,
+    Sensor,
 };
 use comfy_table::{Cell, Color};
 
@@ -51,6 +52,7 @@ fn identity(detail: &BoardDetail, screen: &Screen) -> String {
         ("board", known(Some(&board.id))),
         ("state", Some(coloured(table::state(board.state), Some(table::state_colour(board.state))))),
         ("flags", conflicts(board).map(|text| coloured(&text, Some(Color::Red)))),
+        ("copied identity", copied_identity(board).map(|text| coloured(&text, Some(Color::Red)))),
         ("place", known(Some(format!("box {} slot {} cpu {}", board.box_id, board.slot_id, board.cpu_id)))),
         ("srio", known(Some(board.srio_id.to_string()))),
         ("host", known(Some(&board.hostname))),
@@ -80,7 +82,18 @@ fn identity(detail: &BoardDetail, screen: &Screen) -> String {
 
 fn conflicts(board: &Board) -> Option<String> {
     let rivals = board.conflicts_with.join(", ");
-    (!board.flags.is_empty()).then(|| format!("{} with {rivals}", table::flags(&board.flags)))
+    let flags = (!board.flags.is_empty()).then(|| table::flags(&board.flags))?;
+    Some(if rivals.is_empty() { flags } else { format!("{flags} with {rivals}") })
+}
+
+/// Who has it, and what to do about it.
+fn copied_identity(board: &Board) -> Option<String> {
+    let name = |claimant: &Claimant| {
+        let Claimant { host_ip, hostname, box_id, slot_id, cpu_id, .. } = claimant;
+        format!("{hostname} ({host_ip}, {box_id}/{slot_id}/{cpu_id})")
+    };
+    let names: Vec<_> = board.claimants.iter().map(name).collect();
+    (!names.is_empty()).then(|| format!("{}: {}", names.join(" and "), table::COPIED_IDENTITY))
 }
 
 fn missed(board: &Board) -> String {

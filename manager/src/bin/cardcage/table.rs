@@ -9,6 +9,11 @@ use crate::units;
 /// Shortest id that is shown of an agent's.
 const SHORT_ID: usize = 8;
 
+/// What an identity of several agents is, and what to do about it. The other conflicts are a wrong position or address,
+/// which the board's own configuration shows.
+pub(crate) const COPIED_IDENTITY: &str = "several agents have one agent_id, as after a disk was copied; \
+    delete agent_id in state_dir of all but one of them and restart those";
+
 /// The boards, by their place.
 pub(crate) fn boards(mut boards: Vec<Board>, screen: &Screen) -> String {
     boards.sort_by(|a, b| key(a).cmp(&key(b)));
@@ -36,7 +41,9 @@ pub(crate) fn boards(mut boards: Vec<Board>, screen: &Screen) -> String {
             coloured(&flags(&board.flags), Some(Color::Red)),
         ]);
     }
-    format!("{}{}\n", screen::text(&table), totals(&boards))
+    let copied = boards.iter().any(|board| board.flags.contains(&Flag::CopiedIdentity));
+    let remedy = if copied { format!("copied identity: {COPIED_IDENTITY}\n") } else { String::new() };
+    format!("{}{}\n{remedy}", screen::text(&table), totals(&boards))
 }
 
 fn key(board: &Board) -> (i32, i32, i32, &str, &str) {
@@ -90,6 +97,7 @@ pub(crate) fn flags(flags: &[Flag]) -> String {
     let word = |flag: &Flag| match flag {
         Flag::SlotConflict => "slot conflict",
         Flag::AddressConflict => "address conflict",
+        Flag::CopiedIdentity => "copied identity",
     };
     flags.iter().map(word).collect::<Vec<_>>().join(", ")
 }
@@ -127,6 +135,7 @@ pub(crate) mod tests {
             state: BoardState::Up,
             flags: vec![],
             conflicts_with: vec![],
+            claimants: vec![],
             agent_id: None,
             box_id: 1,
             slot_id: 3,
@@ -188,6 +197,16 @@ pub(crate) mod tests {
             3 boards: 2 up, 0 late, 1 lost
         "#]]
         .assert_eq(&list);
+    }
+
+    #[test]
+    fn a_copied_identity_comes_with_its_remedy() {
+        let list = |flags| boards(vec![Board { flags, ..board() }], &Screen::default());
+        assert!(!list(vec![Flag::SlotConflict]).contains("agent_id"));
+        let list = list(vec![Flag::CopiedIdentity]);
+        let lines: Vec<_> = list.lines().collect();
+        assert!(lines[1].ends_with("copied identity"), "{list}");
+        assert!(lines[3].contains("delete agent_id in state_dir of all but one"), "{list}");
     }
 
     #[test]

@@ -36,11 +36,12 @@ pub(super) static FAMILIES: &[Family] = &[
     gauge(
         "conflict",
         &["kind"],
-        "1 if another live board claims the same slot or address.",
+        "1 if another live board claims the same slot or address, or another agent has the same identity.",
         |subject, series| {
             let conflicts = &subject.view.conflicts;
             series.count(&["slot"], u64::from(!conflicts.slot.is_empty()));
             series.count(&["address"], u64::from(!conflicts.address.is_empty()));
+            series.count(&["identity"], u64::from(!conflicts.identity.is_empty()));
         },
     ),
     gauge(

@@ -1,0 +1,5 @@
+//! What the agent and the manager have in common as processes. Both are started by an operator and left alone for
+//! years, and both are spoken to by whoever reaches their port.
+
+pub mod listen; // connections of strangers: how many, how long, whose
+pub mod log; // lines for an operator, which nobody has to read

@@ -1,0 +1,233 @@
+//! Connections of strangers. Whoever reaches the port may connect, so there is an end to how many there are, to how
+//! long a head may take, and to what one peer can take from the others.
+//!
+//! ```text
+//! accept ─▶ place (none left: the peer with the most connections loses one) ─▶ requests ─▶ answer
+//! ```
+//! Only this file spawns tasks for connections. They are tracked, so that stopping can wait for them: first nothing new
+//! is accepted, then each connection ends with the answer that it is at, then the grace period ends the rest.
+
+mod places;
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use places::{Place, Places};
+
+/// A whole fleet may answer one query in the same millisecond.
+const BACKLOG: i32 = 4096;
+/// Longest head of a request.
+const HEAD: usize = 16 << 10;
+/// Pause after the system refused a connection, most often because there are no more files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// At most one line of a kind in this time.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// How much and how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once. One more, and the peer with the most of them loses one.
+    pub connections: usize,
+    /// Longest time to the end of a request's head; also how long a connection is kept without a request.
+    pub head: Duration,
+    /// Longest time that a peer may take no bytes of an answer.
+    pub unread: Duration,
+    /// Longest life of a connection, in use or not.
+    pub life: Duration,
+    /// Longest time that open requests get when the process stops.
+    pub grace: Duration,
+}
+
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The address of ours.
+    pub ours: IpAddr,
+    /// The peer's.
+    pub theirs: IpAddr,
+}
+
+/// The listener, bound.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+    limits: Limits,
+    places: Places,
+}
+
+/// Counts the connections of a listener.
+#[derive(Debug, Clone)]
+pub struct Connections(Places);
+
+impl Connections {
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.0.taken()
+    }
+}
+
+impl Listener {
+    /// Binds. With port 0 the system chooses one; see [`Listener::address`]. To be called within a runtime.
+    pub fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        // A restart must not wait for connections of the process before it to time out.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        // Accepted connections inherit both.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_user_timeout(Some(limits.unread))?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from_std(socket.into())?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address, limits, places: Places::new(limits.connections) })
+    }
+
+    /// Its connections, for the metrics.
+    pub fn connections(&self) -> Connections {
+        Connections(self.places.clone())
+    }
+
+    /// The address that is really listened on.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until it is told to stop, and then to the end of what was begun, or of the grace period.
+    pub async fn serve<A, F, B>(self, answer: A, stop: CancellationToken)
+    where
+        A: Fn(Request<Incoming>, Ends) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let Self { listener, limits, places, .. } = self;
+        let tasks = TaskTracker::new();
+        let (mut faults, mut crowds) = (Seldom::default(), Seldom::default());
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted.and_then(|(stream, _)| Ok((ends(&stream)?, stream))) {
+                Ok((ends, stream)) => {
+                    if let Some((peer, connections)) = places.full_with().filter(|_| crowds.due()) {
+                        warn!(%peer, connections, "no connection is left, so the peer with the most of them loses some");
+                    }
+                    // Dropping a stream closes it.
+                    if let Ok(place) = places.take(ends.theirs) {
+                        tasks.spawn(connection(stream, ends, place, limits, answer.clone(), stop.clone()));
+                    }
+                }
+                // The peer is gone again; the next one is none the worse for it.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                Err(error) => {
+                    if faults.due() {
+                        warn!(%error, "connections cannot be accepted");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        tasks.close();
+        if timeout(limits.grace, tasks.wait()).await.is_err() {
+            warn!(left = tasks.len(), "grace period over, connections are cut");
+            places.clear();
+            let _ended = timeout(limits.grace, tasks.wait()).await;
+        }
+    }
+}
+
+/// Lets a line through, and the next one after [`COMPLAIN_EVERY`].
+#[derive(Default)]
+struct Seldom(Option<Instant>);
+
+impl Seldom {
+    fn due(&mut self) -> bool {
+        let due = self.0.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}
+
+fn ends(stream: &TcpStream) -> io::Result<Ends> {
+    Ok(Ends {
+        ours: stream.local_addr()?.ip().to_canonical(),
+        theirs: stream.peer_addr()?.ip().to_canonical(),
+    })
+}
+
+/// One connection, from its first request to its last.
+async fn connection<A, F, B>(
+    stream: TcpStream,
+    ends: Ends,
+    mut place: Place,
+    limits: Limits,
+    answer: A,
+    stop: CancellationToken,
+) where
+    A: Fn(Request<Incoming>, Ends) -> F,
+    F: Future<Output = Response<B>> + 'static,
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+{
+    let over = sleep_until((Instant::now() + limits.life).into());
+    let use_of = Arc::clone(place.in_use());
+    let served = service_fn(|request| {
+        let working = places::Working::new(&use_of);
+        let answered = answer(request, ends);
+        async move {
+            let _working = working;
+            Ok::<_, Infallible>(answered.await)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), served);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        // Dropping a connection closes it.
+        () = place.lost() => return debug!(theirs = %ends.theirs, "connection ended for the sake of another"),
+        () = over => return debug!(theirs = %ends.theirs, "connection ended at its age"),
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = place.lost() => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        debug!(theirs = %ends.theirs, %error, "connection broken");
+    }
+}
+
+#[cfg(test)]
+mod tests;
