@@ -13,5 +13,5 @@ pub mod log;
 mod readers;
 pub mod roots;
 
-pub use readers::{ReadError, Readers, Turns};
+pub use readers::{Neighbours, Patience, ReadError, Readers, Turns};
 pub use roots::Roots;

@@ -110,13 +110,21 @@ impl Cache {
         let folder = state_dir.join("compiled");
         let failed = |source| CacheError::Folder { folder: folder.clone(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
-        let about = folder.symlink_metadata().map_err(failed)?;
-        if !about.is_dir() || about.uid() != nix::unistd::geteuid().as_raw() || about.mode() & 0o022 != 0 {
-            return Err(CacheError::Unsafe(folder));
-        }
+        Self::check(state_dir)?;
         let agent = std::env::current_exe().map_err(failed)?;
         let compiler = agent.with_file_name(EXECUTABLE);
         Ok(Self { folder, compiler, turn: Semaphore::new(AT_ONCE) })
+    }
+
+    /// Whether the cache of a state directory, if there is one, is the agent's alone.
+    pub fn check(state_dir: &Path) -> Result<(), CacheError> {
+        let folder = state_dir.join("compiled");
+        match folder.symlink_metadata() {
+            Ok(about) if about.is_dir() && is_own(&about) => Ok(()),
+            Ok(_) => Err(CacheError::Unsafe(folder)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(CacheError::Folder { folder, source }),
+        }
     }
 
     /// The compiled plugin, mapped; compiles it if need be.
@@ -157,7 +165,7 @@ impl Cache {
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
         for path in entries.filter(named) {
             match self
-                .check(&path, &prefix)
+                .examine(&path, &prefix)
                 .and_then(|()| map(engine, &Vouched(&path)).map_err(|error| error.to_string()))
             {
                 Ok(component) => return Some(component),
@@ -172,16 +180,14 @@ impl Cache {
 
     /// Whether this user made it, nobody else can change it, and the content is what the name says. A name alone proves
     /// nothing: whoever could once write to the folder could name a file after its content.
-    fn check(&self, path: &Path, prefix: &str) -> Result<(), String> {
+    fn examine(&self, path: &Path, prefix: &str) -> Result<(), String> {
         let mut file = OpenOptions::new()
             .read(true)
             .custom_flags(O_NOFOLLOW | O_NONBLOCK)
             .open(path)
             .map_err(|error| error.to_string())?;
         let about = file.metadata().map_err(|error| error.to_string())?;
-        let own =
-            about.is_file() && about.uid() == nix::unistd::geteuid().as_raw() && about.mode() & 0o022 == 0;
-        if !own || about.len() > 8 * PLUGIN_LIMIT {
+        if !about.is_file() || !is_own(&about) || about.len() > 8 * PLUGIN_LIMIT {
             return Err("another user made it, or can change it".into());
         }
         let mut content = Vec::new();
@@ -268,6 +274,11 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// Whether it belongs to this user, and nobody else can change it.
+fn is_own(about: &std::fs::Metadata) -> bool {
+    about.uid() == nix::unistd::geteuid().as_raw() && about.mode() & 0o022 == 0
 }
 
 /// Name of what a process compiles. Its own, so that an agent and a person who tries a plugin do not disturb each other.

@@ -11,7 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::bindings::{Probe, ProbePre};
 use super::convert;
 use super::runtime::Runtime;
-use crate::capability::{files::Files, kernel::Kernel, log};
+use crate::capability::{Patience, files::Files, kernel::Kernel, log};
 use crate::model::{Readings, Support};
 
 /// Linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
@@ -31,6 +31,7 @@ pub(super) struct State {
     table: ResourceTable,
     limits: Limits,
     deadline: Instant,
+    patience: Patience,
     pub(super) kernel: Kernel,
     pub(super) files: Files,
     pub(super) log: log::Log,
@@ -123,6 +124,7 @@ pub struct Sampled {
 pub struct Capabilities {
     pub kernel: Kernel,
     pub files: Files,
+    pub patience: Patience,
     pub lines: log::Lines,
 }
 
@@ -159,16 +161,17 @@ impl Instance {
         capabilities: Capabilities,
         deadline: Duration,
     ) -> Result<Self, CallError> {
-        let Capabilities { kernel, files, lines } = capabilities;
+        let Capabilities { kernel, files, patience, lines } = capabilities;
         let output = log::guest::Output::new(lines.clone());
         let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         let limits = Limits::default();
         let log = log::Log(lines);
+        patience.begin(deadline);
         let mut store = Store::new(
             runtime.engine(),
-            State { wasi, table, limits, deadline: Instant::now() + deadline, kernel, files, log },
+            State { wasi, table, limits, deadline: Instant::now() + deadline, patience, kernel, files, log },
         );
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(HANDED_OVER);
@@ -224,6 +227,7 @@ impl Instance {
     fn begin<'a>(&mut self, runtime: &'a Runtime) -> super::runtime::Running<'a> {
         let state = self.store.data_mut();
         state.deadline = Instant::now() + self.deadline;
+        state.patience.begin(self.deadline);
         state.limits.refused = false;
         self.store.set_epoch_deadline(1);
         runtime.running()

@@ -18,7 +18,7 @@ use super::runtime::Runtime;
 use crate::capability::files::Files;
 use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
-use crate::capability::{Readers, Roots, Turns};
+use crate::capability::{Neighbours, Patience, Readers, Roots, Turns};
 use crate::config::{self, Config};
 use crate::error::{brief, chain};
 use crate::model::{PluginState, PluginStatus, Support};
@@ -27,9 +27,9 @@ use crate::sample::{PluginReport, Roster};
 /// Reads at once, over all plugins, as long as none is stuck.
 const READS_AT_ONCE: usize = 2;
 /// Threads that the facts of one plugin may block.
-const FACT_READERS: usize = 1;
-/// Threads that its files, and its mount points, may block.
-const PATH_READERS: usize = 4;
+const FACT_READERS: usize = 2;
+/// Threads that its files, and its mount points, may block: two a chip, and a few chips on a bus that died.
+const PATH_READERS: usize = 16;
 
 /// What all plugins share.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ pub(super) struct Senses {
     facts: Readers,
     paths: Readers,
     mounts: Readers,
+    patience: Patience,
     lines: Lines,
 }
 
@@ -79,19 +80,23 @@ impl Kit {
     }
 
     pub(super) fn senses(&self, package: &Package) -> Senses {
+        let patience = Patience::default();
+        let readers = |threads, neighbours| Readers::new(&self.turns, &patience, threads, neighbours);
         Senses {
-            facts: Readers::new(&self.turns, FACT_READERS),
-            paths: Readers::new(&self.turns, PATH_READERS),
-            mounts: Readers::new(&self.turns, PATH_READERS),
+            facts: readers(FACT_READERS, Neighbours::Apart),
+            paths: readers(PATH_READERS, Neighbours::Together),
+            mounts: readers(PATH_READERS, Neighbours::Apart),
+            patience,
             lines: Lines::new(package.name.clone()),
         }
     }
 
     pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses) -> Capabilities {
-        let Senses { facts, paths, mounts, lines } = senses.clone();
+        let Senses { facts, paths, mounts, patience, lines } = senses.clone();
         Capabilities {
             kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
             files: Files::new(grants.files.clone(), Arc::clone(&self.roots), paths),
+            patience,
             lines,
         }
     }

@@ -2,9 +2,11 @@
 
 use alloc::borrow::ToOwned as _;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use cardcage_sdk::{Limits, Place, Quantity, Reading, Sensor};
 
+use crate::attribute::{self, Threshold};
 use crate::meter::Meter;
 
 /// A sensor and its files.
@@ -21,18 +23,35 @@ pub(crate) struct Channel {
     pub(crate) enable: Option<String>,
     /// The power that a counter of energy tells besides.
     pub(crate) power: Option<(Meter, Sensor)>,
+    /// Thresholds that are not read yet.
+    pub(crate) thresholds: Vec<Unread>,
+}
+
+/// A threshold that is not read yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Unread {
+    /// `max`
+    pub(crate) name: &'static str,
+    pub(crate) limit: Threshold,
+    pub(crate) path: String,
 }
 
 impl Channel {
     /// A sensor with nothing but a value.
     pub(crate) fn new(quantity: Quantity, place: Place, name: String, value: String) -> Self {
         let sensor = Sensor::new(quantity, place, name, Reading::Unavailable);
-        Self { quantity, sensor, value, fault: None, enable: None, power: None }
+        Self { quantity, sensor, value, fault: None, enable: None, power: None, thresholds: Vec::new() }
     }
 
     pub(crate) fn with_limits(mut self, limits: Limits) -> Self {
         self.sensor.limits = limits;
         self
+    }
+
+    /// Notes what the file of a threshold says.
+    pub(crate) fn learn(&mut self, unread: &Unread, raw: Option<i64>) {
+        *(unread.limit)(&mut self.sensor.limits) =
+            raw.and_then(|raw| attribute::threshold(self.quantity, unread.name, raw));
     }
 
     /// Makes it the one that speaks for its place, if it is.

@@ -1,18 +1,19 @@
 //! Sensor chips: `/sys/class/hwmon`.
 //!
 //! ```text
-//! list each chip's files -> one read of all names, labels and thresholds -> channels
+//! list each chip's files -> one read of all names and labels -> channels
 //! ```
+//! Names and labels are the driver's, and at hand. Thresholds stand in the chip, and are left to [`crate::plan`].
 
 use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use cardcage_sdk::files::{Contents, Files, Paths, Slot};
-use cardcage_sdk::{Error, Limits, Place, Quantity, device};
+use cardcage_sdk::{Error, Place, Quantity, device};
 
 use crate::attribute::{self, Attribute, THRESHOLDS, Threshold};
-use crate::channel::Channel;
+use crate::channel::{Channel, Unread};
 use crate::{place, role};
 
 pub(crate) const CLASS: &str = "/sys/class/hwmon";
@@ -37,7 +38,7 @@ struct Group {
     fault: bool,
     enable: bool,
     label: Option<Slot>,
-    thresholds: Vec<(&'static str, Threshold, Slot)>,
+    thresholds: Vec<(&'static str, Threshold)>,
 }
 
 /// The sensors of these entries of the class. Chips that a thermal zone shows for itself are left to [`crate::zones`].
@@ -112,10 +113,7 @@ fn group(folder: &str, attributes: &[Attribute<'_>], paths: &mut Paths) -> Optio
         fault: has("fault"),
         enable: has("enable"),
         label: ask("label"),
-        thresholds: THRESHOLDS
-            .iter()
-            .filter_map(|&(name, threshold)| Some((name, threshold, ask(name)?)))
-            .collect(),
+        thresholds: THRESHOLDS.iter().copied().filter(|(name, _)| has(name)).collect(),
     })
 }
 
@@ -152,32 +150,27 @@ impl Chip {
             let name = [device, alone.unwrap_or(&group.channel)].join("/");
             let rail = !speaks && label.is_some_and(|label| place::is_cpu_rail(group.quantity, label));
             let place = if rail { Place::cpu(0) } else { chip.clone() };
-            channels.push(self.channel(group, place, name, contents).primary(rail || primary == Some(index)));
+            channels.push(self.channel(group, place, name).primary(rail || primary == Some(index)));
         }
     }
 
-    fn channel(&self, group: &Group, place: Place, name: String, contents: &Contents) -> Channel {
+    fn channel(&self, group: &Group, place: Place, name: String) -> Channel {
         let path = |attribute: &str| file(&self.folder, &group.channel, attribute);
         let channel = Channel {
             fault: group.fault.then(|| path("fault")),
             enable: group.enable.then(|| path("enable")),
+            thresholds: group
+                .thresholds
+                .iter()
+                .map(|&(name, limit)| Unread { name, limit, path: path(name) })
+                .collect(),
             ..Channel::new(group.quantity, place, name, path(group.value))
-                .with_limits(limits(group, contents))
         };
         // Energy tells the power of a chip that does not measure it.
         let measures_power = self.groups.iter().any(|other| other.quantity == Quantity::Power);
         let meters = group.quantity == Quantity::Energy && !measures_power;
         if meters { channel.metered(None) } else { channel }
     }
-}
-
-fn limits(group: &Group, contents: &Contents) -> Limits {
-    let mut limits = Limits::default();
-    for &(name, field, slot) in &group.thresholds {
-        *field(&mut limits) =
-            contents.number(slot).and_then(|raw| attribute::threshold(group.quantity, name, raw));
-    }
-    limits
 }
 
 #[cfg(test)]
@@ -231,9 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_get_the_names_of_redfish() {
-        let expected = Limits { upper_caution: Some(84.0), upper_critical: Some(100.0), ..Limits::default() };
-        assert_eq!(discovered(&coretemp())[0].sensor.limits, expected);
+    fn thresholds_are_found_and_left_to_be_read() {
+        let channels = discovered(&coretemp());
+        let found: Vec<_> =
+            channels[0].thresholds.iter().map(|unread| (unread.name, &*unread.path)).collect();
+        let folder = "/sys/class/hwmon/hwmon4";
+        let path = |file: &str| [folder, file].join("/");
+        assert_eq!(found, [("max", &*path("temp1_max")), ("crit", &*path("temp1_crit"))]);
+        assert!(channels[1].thresholds.is_empty());
     }
 
     #[test]

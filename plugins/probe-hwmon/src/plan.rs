@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use cardcage_sdk::files::{self, Contents, MOST_PATHS, Paths, Slot};
+use cardcage_sdk::files::{self, Contents, Files, MOST_PATHS, Paths, Slot};
 use cardcage_sdk::{Error, Quantity, Reading, Sensor, code};
 
 use crate::attribute::{self, ABSOLUTE_ZERO};
@@ -67,16 +67,42 @@ impl Plan {
         Self { paths, sensors, faults }
     }
 
-    /// Takes over what an earlier plan has counted, so that a search does not interrupt the power that is told by
-    /// energy.
+    /// Takes over what an earlier plan has counted and learned, so that a search interrupts neither the power that is told
+    /// by energy nor a threshold that takes long to read.
     pub(crate) fn continue_from(&mut self, earlier: Self) {
         for planned in &mut self.sensors {
             let same = earlier.sensors.iter().find(|other| other.channel.value == planned.channel.value);
+            if let Some(same) = same.filter(|_| !planned.channel.thresholds.is_empty()) {
+                planned.channel.sensor.limits = same.channel.sensor.limits;
+            }
             if let (Some((meter, power)), Some((earlier, other))) =
                 (&mut planned.channel.power, same.and_then(|same| same.channel.power.as_ref()))
                 && power.name == other.name
             {
                 meter.clone_from(earlier);
+            }
+        }
+    }
+
+    /// Reads the thresholds that are not known yet. They come after the values: a chip on a slow bus takes long for each, so
+    /// what there is no time for is left to the next sample.
+    pub(crate) fn learn(&mut self, files: &impl Files) {
+        let mut paths = Paths::default();
+        for unread in self.sensors.iter().flat_map(|planned| &planned.channel.thresholds).take(MOST_PATHS) {
+            paths.add(&*unread.path);
+        }
+        if paths.is_empty() {
+            return;
+        }
+        let Ok(contents) = paths.read(files) else { return };
+        let mut slots = paths.slots();
+        for planned in &mut self.sensors {
+            for unread in core::mem::take(&mut planned.channel.thresholds) {
+                match slots.next().and_then(|slot| contents.get(slot)) {
+                    Some(Ok(text)) => planned.channel.learn(&unread, files::number(text)),
+                    Some(Err(error)) if !error.is(code::LATE) => planned.channel.learn(&unread, None),
+                    _ => planned.channel.thresholds.push(unread),
+                }
             }
         }
     }
@@ -112,7 +138,7 @@ impl Planned {
         }
         match contents.get(self.value) {
             Some(Ok(text)) => self.channel.value(text),
-            Some(Err(error)) if error.is(code::UNAVAILABLE) => Outcome::Unavailable,
+            Some(Err(error)) if error.is(code::UNAVAILABLE) || error.is(code::LATE) => Outcome::Unavailable,
             Some(Err(error)) if error.is(code::ABSENT) || error.is(code::DENIED) => Outcome::Gone,
             Some(Err(_)) => Outcome::Failed,
             None => Outcome::Gone,
@@ -147,7 +173,9 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cardcage_sdk::Place;
+    use crate::channel::Unread;
+    use cardcage_sdk::fake::Tree;
+    use cardcage_sdk::{Limits, Place};
     use proptest::prelude::*;
 
     fn channel(quantity: Quantity) -> Channel {
@@ -189,6 +217,7 @@ mod tests {
         check(channel(Quantity::Fan), &[Err("blocked")], "failed", None);
         check(channel(Quantity::Fan), &[Ok("N/A")], "failed", None);
         check(channel(Quantity::Fan), &[Err("unavailable")], "unavailable", None);
+        check(channel(Quantity::Fan), &[Err("late")], "unavailable", None);
         check(channel(Quantity::Temperature), &[Ok("-274000")], "unavailable", None);
     }
 
@@ -224,6 +253,41 @@ mod tests {
         let sensors = next.readings(&contents(&[Ok("5000000")]), Duration::from_secs(3)).sensors;
         let said: Vec<_> = sensors.iter().map(|sensor| (sensor.kind.as_str(), sensor.value)).collect();
         assert_eq!(said, [("energy", Some(5.0)), ("power", Some(2.0))]);
+    }
+
+    fn bounded(names: [&'static str; 2]) -> Channel {
+        let unread = names.map(|name| {
+            let (_, limit) = attribute::THRESHOLDS.into_iter().find(|(other, _)| *other == name).unwrap();
+            Unread { name, limit, path: ["/temp1_", name].concat() }
+        });
+        Channel { thresholds: unread.into(), ..channel(Quantity::Temperature) }
+    }
+
+    #[test]
+    fn thresholds_get_the_names_of_redfish_and_those_that_are_late_come_later() {
+        let limits = |plan: &Plan| plan.sensors[0].channel.sensor.limits;
+        let chip = || Tree::new().file("/temp1_max", "84000");
+        let mut plan = Plan::new(vec![bounded(["max", "crit"])], Vec::new());
+        plan.learn(&chip().failing("/temp1_crit", code::LATE));
+        assert_eq!(limits(&plan), Limits { upper_caution: Some(84.0), ..Limits::default() });
+        // A search does not forget what it took so long to learn.
+        let mut next = Plan::new(vec![bounded(["max", "crit"])], Vec::new());
+        next.continue_from(plan);
+        assert_eq!(limits(&next).upper_caution, Some(84.0));
+        next.learn(&chip().file("/temp1_crit", "100000"));
+        let expected = Limits { upper_caution: Some(84.0), upper_critical: Some(100.0), ..Limits::default() };
+        assert_eq!(limits(&next), expected);
+        // All is known: nothing is read any more.
+        next.learn(&Tree::new());
+        assert_eq!(limits(&next), expected);
+    }
+
+    #[test]
+    fn a_threshold_that_cannot_be_read_is_none() {
+        let mut plan = Plan::new(vec![bounded(["max", "crit"])], Vec::new());
+        plan.learn(&Tree::new().failing("/temp1_max", code::IO).file("/temp1_crit", "high"));
+        assert_eq!(plan.sensors[0].channel.sensor.limits, Limits::default());
+        assert!(plan.sensors[0].channel.thresholds.is_empty());
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub mod code {
     pub const UNAVAILABLE: &str = "unavailable";
     /// The board did not answer before the deadline; the source is set aside for a while.
     pub const BLOCKED: &str = "blocked";
+    /// Other reads took all the time of this call; what is slow is read in turn, so a later call will have it.
+    pub const LATE: &str = "late";
     /// Over a limit that the detail names.
     pub const TOO_LARGE: &str = "too-large";
     /// The argument or the content is malformed.

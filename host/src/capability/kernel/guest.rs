@@ -75,6 +75,7 @@ impl From<ReadError> for Error {
     fn from(error: ReadError) -> Self {
         let code = match error {
             ReadError::Blocked(_) | ReadError::NoReader => "blocked",
+            ReadError::Late(_) => "late",
             ReadError::Panicked(_) => "io",
         };
         Self::new(code, error.to_string())

@@ -37,6 +37,11 @@ impl Paths {
         Slot(self.0.len() - 1)
     }
 
+    /// The slots of all, in the order in which they were added.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..self.0.len()).map(Slot)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
