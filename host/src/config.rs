@@ -11,6 +11,39 @@ use serde::Deserialize;
 
 pub use allow::Network;
 
+/// Every key, as `run --help` shows it.
+pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an empty file is a configuration:
+
+  state_dir = "/var/lib/cardcage"    # identity, compiled plugins
+  [board]                            # what is left out, the probes find where they can
+  box_id = 1                         # also slot_id, cpu_id, srio_id
+  box_type = "计算I型"               # also board_type, resource_type, hostname
+  [discovery]
+  group = "239.192.168.80"
+  port = 3980
+  interfaces = ["eth0"]              # names or addresses; default: every one that is up and does multicast, the loopback
+                                     # and container bridges aside
+  [service]
+  listen = "0.0.0.0:23980"           # GET /healthz, /metrics, /plugins
+  [managers]
+  allow = ["192.168.10.0/24"]        # who may ask; default: ["127.0.0.0/8"], this machine
+  [plugins]
+  dir = "/var/lib/cardcage/plugins"  # default: plugins in state_dir
+  [plugins.grants.acme-psu]          # what the plugin of that name is given
+  files = ["/sys/class/acme"]        # files and folders that it may read
+  sha256 = "0000000000000000000000000000000000000000000000000000000000000000" # only this file
+  [plugins.settings.acme-psu]        # what it is handed, as JSON
+  rail = "12V"
+  [kernel]                           # a recording of another board, in place of this one
+  proc = "/srv/board/proc"           # also sys, os_release, architecture, space
+
+RUST_LOG chooses what is logged, such as `debug` or `info,cardcage_agent::discovery=debug`."#;
+
+/// Longest name of an interface (`IFNAMSIZ`, without the end) or IPv4 address.
+const INTERFACE_NAME: usize = 15;
+/// Longest text about the board, in bytes.
+const TEXT: usize = 256;
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,27 +198,94 @@ impl Config {
 
     /// Reads and checks a text; the error is one that an operator can act on.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|error| suggest::explain(&error, text))?;
+        let values = toml::Deserializer::parse(text).map_err(|error| suggest::explain(&error, "", text))?;
+        let config: Self = serde_path_to_error::deserialize(values)
+            .map_err(|error| suggest::explain(error.inner(), &error.path().to_string(), text))?;
         config.check()?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), String> {
-        if !self.discovery.group.is_multicast() {
-            return Err(format!(
-                "discovery.group {} is not a multicast address (224.0.0.0/4)",
-                self.discovery.group
-            ));
+        let Discovery { group, port, interfaces } = &self.discovery;
+        require(group.is_multicast(), || {
+            format!("discovery.group {group} is not a multicast address (224.0.0.0/4)")
+        })?;
+        require(*port != 0, || "discovery.port is 0; the document's port is 3980".into())?;
+        for interface in interfaces {
+            let name = (1..=INTERFACE_NAME).contains(&interface.len());
+            require(name && !interface.contains(['/', ' ']), || {
+                format!(
+                    "discovery.interfaces names {interface:?}, which is neither an interface nor an address"
+                )
+            })?;
         }
-        if self.discovery.port == 0 {
-            return Err("discovery.port is 0; the document's port is 3980".into());
-        }
-        Ok(())
+        require(!self.managers.allow.is_empty(), || {
+            "managers.allow is empty, so nobody may ask; without it, managers on this machine may".into()
+        })?;
+        self.board.check()?;
+        self.plugins.grants.iter().try_for_each(|(plugin, grant)| grant.check(plugin))
     }
 
     /// The folder that plugins are dropped into.
     pub fn plugin_dir(&self) -> PathBuf {
         self.plugins.dir.clone().unwrap_or_else(|| self.state_dir.join("plugins"))
+    }
+}
+
+/// What makes a value one that cannot work.
+fn require(holds: bool, problem: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(problem()) }
+}
+
+impl Board {
+    fn check(&self) -> Result<(), String> {
+        let positions = [
+            ("box_id", self.box_id),
+            ("slot_id", self.slot_id),
+            ("cpu_id", self.cpu_id),
+            ("srio_id", self.srio_id),
+        ];
+        for (key, number) in positions {
+            require(number.is_none_or(|number| i32::try_from(number).is_ok()), || {
+                format!("board.{key} is more than {}, the most that a report can say", i32::MAX)
+            })?;
+        }
+        let texts = [
+            ("box_type", &self.box_type),
+            ("board_type", &self.board_type),
+            ("resource_type", &self.resource_type),
+            ("hostname", &self.hostname),
+        ];
+        for (key, text) in texts {
+            let plain = |text: &String| text.len() <= TEXT && !text.chars().any(char::is_control);
+            require(text.as_ref().is_none_or(plain), || {
+                format!("board.{key} has more than {TEXT} bytes, or characters that cannot be shown")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Grant {
+    fn check(&self, plugin: &str) -> Result<(), String> {
+        for path in &self.files {
+            let plain =
+                path.to_str().is_some_and(|text| !text.split('/').any(|part| part == "." || part == ".."));
+            require(path.is_absolute() && plain, || {
+                format!("plugins.grants.{plugin}.files names {path:?}; a path is absolute, without . and ..")
+            })?;
+            require(path != Path::new("/") && !path.starts_with("/proc"), || {
+                format!(
+                    "plugins.grants.{plugin}.files names {path:?}, which is never given; facts of /proc come with cardcage:host/kernel"
+                )
+            })?;
+        }
+        let hex = |digest: &String| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        require(self.sha256.as_ref().is_none_or(hex), || {
+            format!(
+                "plugins.grants.{plugin}.sha256 is not a SHA-256: 64 hexadecimal digits, as `sha256sum` prints"
+            )
+        })
     }
 }
 

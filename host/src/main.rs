@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use cardcage_agent::app::App;
 use cardcage_agent::command::{self, PidFile, PluginCommand};
-use cardcage_agent::config::Config;
+use cardcage_agent::config::{Config, EXAMPLE};
 use cardcage_daemon::log;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Answers queries until SIGTERM or Ctrl-C.
+    #[command(after_long_help = EXAMPLE)]
     Run(Run),
     /// Says what is wrong with a configuration and with this machine, without starting anything.
     Check {

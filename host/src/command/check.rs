@@ -1,6 +1,7 @@
 //! `check`: what is wrong with a configuration and with this machine, all of it at once, before anything is started.
+//! Nothing is made or changed, and it may be asked while an agent runs.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 
@@ -9,7 +10,8 @@ use anyhow::{Result, bail};
 use crate::config::Config;
 use crate::discovery::would_join;
 use crate::error::chain;
-use crate::plugin::{self, Admitted, BUILT_IN, Kit};
+use crate::plugin::{self, Admitted, BUILT_IN, Cache, Runtime};
+use crate::store::{self, Looked};
 
 /// Prints what it finds; fails if the agent would not start or a plugin would not run.
 pub fn check(config: &Config) -> Result<()> {
@@ -32,6 +34,8 @@ pub fn check(config: &Config) -> Result<()> {
 #[derive(Default)]
 struct Findings {
     problems: usize,
+    /// With this state directory.
+    agent_runs: bool,
 }
 
 impl Findings {
@@ -45,16 +49,22 @@ impl Findings {
     }
 
     fn state_dir(&mut self, folder: &Path) {
-        let probe = folder.join(".check");
-        let tried = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b""));
-        let _ = std::fs::remove_file(&probe);
-        if let Err(error) = tried {
-            self.problem(format_args!("state_dir {} cannot be written: {error}", folder.display()));
+        match store::look(folder) {
+            Ok(Looked::There { taken: false }) => {}
+            Ok(Looked::There { taken: true }) => {
+                self.agent_runs = true;
+                self.note(format_args!("an agent runs with state_dir {}", folder.display()));
+            }
+            Ok(Looked::ToBeMade) => self.note(format_args!("state_dir {} will be made", folder.display())),
+            Err(error) => self.problem(chain(error.as_ref())),
         }
     }
 
     fn engine(&mut self, config: &Config) {
-        if let Err(error) = Kit::new(config) {
+        if let Err(error) = Runtime::new() {
+            self.problem(format_args!("the WebAssembly engine cannot be set up: {error:#}"));
+        }
+        if let Err(error) = Cache::check(&config.state_dir) {
             self.problem(chain(&error));
         }
         let compiler =
@@ -70,11 +80,13 @@ impl Findings {
     }
 
     fn service(&mut self, config: &Config) {
-        if let Err(error) = TcpListener::bind(config.service.listen) {
-            self.problem(format_args!(
-                "service.listen {}: {error}; is an agent running?",
-                config.service.listen
-            ));
+        match TcpListener::bind(config.service.listen) {
+            Ok(_) => {}
+            // By that agent, most likely; it gives it back when it stops.
+            Err(error) if error.kind() == ErrorKind::AddrInUse && self.agent_runs => {
+                self.note(format_args!("service.listen {} is in use", config.service.listen));
+            }
+            Err(error) => self.problem(format_args!("service.listen {}: {error}", config.service.listen)),
         }
     }
 

@@ -1,9 +1,12 @@
 //! The agent as a process: signals, the pid file, the last word.
 
+use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use nix::libc::O_NOFOLLOW;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -38,8 +41,12 @@ pub fn stop_on_signals(stop: CancellationToken) -> Result<()> {
 pub struct PidFile(PathBuf);
 
 impl PidFile {
+    /// A link that somebody put there is not followed.
     pub fn write(path: PathBuf) -> Result<Self> {
-        std::fs::write(&path, format!("{}\n", std::process::id()))
+        let mut open = OpenOptions::new();
+        let open = open.write(true).create(true).truncate(true).mode(0o644).custom_flags(O_NOFOLLOW);
+        open.open(&path)
+            .and_then(|mut file| file.write_all(text().as_bytes()))
             .with_context(|| format!("the pid file {} cannot be written", path.display()))?;
         Ok(Self(path))
     }
@@ -47,6 +54,35 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        // By now it may be that of another agent.
+        if std::fs::read_to_string(&self.0).is_ok_and(|written| written == text()) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+}
+
+fn text() -> String {
+    format!("{}\n", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_file_follows_no_link_and_is_removed_by_its_own_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pid, victim) = (folder.path().join("pid"), folder.path().join("victim"));
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &pid).unwrap();
+        assert!(PidFile::write(pid.clone()).is_err());
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+        std::fs::remove_file(&pid).unwrap();
+        drop(PidFile::write(pid.clone()).unwrap());
+        assert!(!pid.exists());
+        let written = PidFile::write(pid.clone()).unwrap();
+        std::fs::write(&pid, "1\n").unwrap();
+        drop(written);
+        assert!(pid.exists());
     }
 }
