@@ -100,6 +100,33 @@ async fn a_connection_has_an_age_however_busy_it_is() {
 }
 
 #[tokio::test]
+async fn an_answer_that_nobody_takes_ends_its_connection() {
+    let listener = Listener::bind(
+        "127.0.0.1:0".parse().unwrap(),
+        Limits { unread: Duration::from_millis(300), ..LIMITS },
+    );
+    let listener = listener.unwrap();
+    let (address, connections, stop) =
+        (listener.address(), listener.connections(), CancellationToken::new());
+    // More than the buffers of both ends take.
+    let answer = |_: Request<Incoming>, _: Ends| {
+        std::future::ready(Response::new(Full::new(Bytes::from(vec![0; 64 << 20]))))
+    };
+    let _server = tokio::spawn(listener.serve(answer, stop.clone()));
+    let mut unread = TcpStream::connect(address).await.unwrap();
+    unread.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let opened = async {
+        while connections.open() == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        while connections.open() > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), opened).await.expect("it is kept");
+}
+
+#[tokio::test]
 async fn stopping_waits_for_what_is_being_answered_and_not_for_ever() {
     let server = Server::start(LIMITS);
     let mut prompt = server.connect(2).await;
