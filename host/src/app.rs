@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use cardcage_daemon::state_dir::StateDir;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -27,7 +28,7 @@ use crate::protocol::report::Agent;
 use crate::report::Reporter;
 use crate::sample::{Board, Roster};
 use crate::serve::Server;
-use crate::store::{StateDir, agent_id};
+use crate::store::agent_id;
 use crate::telemetry::Telemetry;
 
 /// Accepted queries that wait to be answered: more than the largest burst that discovery lets through, so that one

@@ -6,7 +6,7 @@
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -27,17 +27,26 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "usage: cardcage-compile OUTPUT < PLUGIN.wasm");
         return ExitCode::from(2);
     };
-    let done = limit().and_then(|()| read()).map(|plugin| compile(&plugin));
-    let (error, code) = match done {
-        Ok(Ok(code)) => match write(&code, &PathBuf::from(output)) {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => (error, ExitCode::FAILURE),
-        },
-        Ok(Err(refused)) => (refused, ExitCode::from(REFUSED)),
-        Err(error) => (error, ExitCode::FAILURE),
+    let (error, code) = match run(Path::new(&output)) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failed::Plugin(error)) => (error, ExitCode::from(REFUSED)),
+        Err(Failed::Machine(error)) => (error, ExitCode::FAILURE),
     };
     let _ = writeln!(std::io::stderr(), "{error:#}");
     code
+}
+
+/// Whose fault it is.
+enum Failed {
+    Plugin(anyhow::Error),
+    Machine(anyhow::Error),
+}
+
+fn run(output: &Path) -> Result<(), Failed> {
+    limit().map_err(Failed::Machine)?;
+    let plugin = read().map_err(Failed::Machine)?;
+    let code = compile(&plugin).map_err(Failed::Plugin)?;
+    write(&code, output).map_err(Failed::Machine)
 }
 
 fn limit() -> Result<()> {

@@ -6,12 +6,12 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use cardcage_daemon::state_dir::{Looked, look};
 
 use crate::config::Config;
 use crate::discovery::would_join;
 use crate::error::chain;
 use crate::plugin::{self, Admitted, BUILT_IN, Cache, Runtime};
-use crate::store::{self, Looked};
 
 /// Prints what it finds; fails if the agent would not start or a plugin would not run.
 pub fn check(config: &Config) -> Result<()> {
@@ -49,14 +49,14 @@ impl Findings {
     }
 
     fn state_dir(&mut self, folder: &Path) {
-        match store::look(folder) {
+        match look(folder) {
             Ok(Looked::There { taken: false }) => {}
             Ok(Looked::There { taken: true }) => {
                 self.agent_runs = true;
                 self.note(format_args!("an agent runs with state_dir {}", folder.display()));
             }
             Ok(Looked::ToBeMade) => self.note(format_args!("state_dir {} will be made", folder.display())),
-            Err(error) => self.problem(chain(error.as_ref())),
+            Err(error) => self.problem(chain(&error)),
         }
     }
 

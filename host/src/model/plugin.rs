@@ -124,3 +124,31 @@ pub struct PluginStatus {
     /// Parts of samples that could not be read or were refused, the latest ones.
     pub faults: Vec<String>,
 }
+
+impl PluginStatus {
+    /// A plugin that did nothing yet.
+    pub const fn new(
+        name: PluginName,
+        version: String,
+        digest: Digest,
+        built_in: bool,
+        state: PluginState,
+    ) -> Self {
+        Self {
+            name,
+            version,
+            digest,
+            built_in,
+            state,
+            reason: None,
+            support: None,
+            imports: Vec::new(),
+            samples: 0,
+            failures: 0,
+            restarts: 0,
+            last_sample: None,
+            memory: None,
+            faults: Vec::new(),
+        }
+    }
+}

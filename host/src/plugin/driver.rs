@@ -190,21 +190,8 @@ impl Driver {
 
 /// The report of a plugin that did nothing yet.
 fn first_report(package: &Package) -> PluginReport {
-    let status = PluginStatus {
-        name: package.name.clone(),
-        version: package.manifest.version.clone(),
-        digest: package.digest,
-        built_in: package.built_in(),
-        state: PluginState::Compiling,
-        reason: None,
-        support: None,
-        imports: package.imports.clone(),
-        samples: 0,
-        failures: 0,
-        restarts: 0,
-        last_sample: None,
-        memory: None,
-        faults: Vec::new(),
-    };
+    let (name, version) = (package.name.clone(), package.manifest.version.clone());
+    let status = PluginStatus::new(name, version, package.digest, package.built_in(), PluginState::Compiling);
+    let status = PluginStatus { imports: package.imports.clone(), ..status };
     PluginReport { status, latest: None }
 }

@@ -180,22 +180,9 @@ impl Supervisor {
 
 fn refuse(refused: Refused) -> watch::Receiver<PluginReport> {
     warn!(plugin = %refused.name, reason = refused.reason, "plugin refused");
-    let status = PluginStatus {
-        name: refused.name,
-        version: refused.version,
-        digest: refused.digest,
-        built_in: refused.built_in,
-        state: PluginState::Refused,
-        reason: Some(refused.reason),
-        support: None,
-        imports: Vec::new(),
-        samples: 0,
-        failures: 0,
-        restarts: 0,
-        last_sample: None,
-        memory: None,
-        faults: Vec::new(),
-    };
+    let Refused { name, version, digest, built_in, reason } = refused;
+    let status = PluginStatus::new(name, version, digest, built_in, PluginState::Refused);
+    let status = PluginStatus { reason: Some(reason), ..status };
     // The value outlives its sender, and never changes.
     watch::channel(PluginReport { status, latest: None }).1
 }

@@ -106,8 +106,7 @@ async fn an_answer_that_nobody_takes_ends_its_connection() {
         Limits { unread: Duration::from_millis(300), ..LIMITS },
     );
     let listener = listener.unwrap();
-    let (address, connections, stop) =
-        (listener.address(), listener.connections(), CancellationToken::new());
+    let (address, connections, stop) = (listener.address(), listener.connections(), CancellationToken::new());
     // More than the buffers of both ends take.
     let answer = |_: Request<Incoming>, _: Ends| {
         std::future::ready(Response::new(Full::new(Bytes::from(vec![0; 64 << 20]))))
