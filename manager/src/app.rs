@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use axum::Router;
+use cardcage_daemon::state_dir::StateDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ use crate::metrics::Meters;
 use crate::query::Asker;
 use crate::receive::Receiver;
 use crate::server::Server;
-use crate::store::{Saver, StateDir};
+use crate::store::Saver;
 use crate::token::Token;
 
 /// Longest time that one task may take to end. Longer than the grace of the server and the deadlines of the store.

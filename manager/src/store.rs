@@ -11,12 +11,10 @@
 mod database;
 mod writer;
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cardcage_daemon::state_dir::StateDir;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -26,50 +24,6 @@ use crate::metrics::Meters;
 use database::Database;
 pub use database::StoreError;
 use writer::Writer;
-
-/// Why a state directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum NoStateDir {
-    /// It is not there and cannot be made, or not to be written.
-    #[error("cannot use state_dir {}: {source}", path.display())]
-    Unusable {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Two managers would overwrite each other's inventory.
-    #[error("another manager uses state_dir {}; stop it, or give this one a directory of its own", .0.display())]
-    InUse(PathBuf),
-}
-
-/// The state directory, taken for as long as this lives.
-#[derive(Debug)]
-pub struct StateDir {
-    path: PathBuf,
-    /// Locked. The system gives the lock back when the process ends, however it ends.
-    _lock: File,
-}
-
-impl StateDir {
-    /// Makes the directory if need be and takes it.
-    pub fn take(path: &Path) -> Result<Self, NoStateDir> {
-        let unusable = |source| NoStateDir::Unusable { path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(unusable)?;
-        let options = File::options().create(true).truncate(false).write(true).open(path.join("lock"));
-        let lock = options.map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(NoStateDir::InUse(path.to_owned())),
-            Err(std::fs::TryLockError::Error(source)) => Err(unusable(source)),
-        }
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
 
 /// Saves the fleet.
 pub struct Saver {

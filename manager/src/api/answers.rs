@@ -6,7 +6,7 @@
 //! ```
 //! The first question keeps a crowd of requests from each making an answer that is then thrown away. A handler makes its
 //! answer without a pause and the length is added at once after it, so no more answers than the runtime has threads are
-//! made beyond the bound; of `/metrics`, which pauses, one is made at a time.
+//! made beyond the bound; of `/metrics`, which pauses, one is made at a time. `/healthz` does not come through here.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Answers {
     }
 }
 
-/// Stands before every handler. The peer's [`Allowance`] is an extension of the request.
+/// Stands before the handlers. The peer's [`Allowance`] is an extension of the request.
 pub(super) async fn bounded(
     State(answers): State<Answers>,
     Extension(ends): Extension<Ends>,

@@ -31,7 +31,7 @@ const LATE_AFTER_PERIODS: u32 = 2;
 pub(super) const LOST_AFTER_PERIODS: u32 = LOST_AFTER_MISSED + 1;
 
 /// Addresses that are remembered of one board.
-const ADDRESS_LIMIT: usize = 8;
+pub(super) const ADDRESS_LIMIT: usize = 8;
 
 /// What the manager knows of one board.
 #[derive(Debug, Clone)]
@@ -125,6 +125,8 @@ pub(super) struct Entry {
     pub(super) identity: Identity,
     pub(super) weight: PerSubject<usize>,
     pub(super) unsaved: Unsaved,
+    /// It is in the store, or on its way there.
+    pub(super) stored: bool,
 }
 
 impl Entry {
@@ -178,26 +180,20 @@ impl Entry {
         self.judge(now, period);
     }
 
-    /// Notes an address. Returns true if it is new, and the address that it pushes out.
-    pub(super) fn heard_at(&mut self, address: Ipv4Addr, at: Moment) -> (bool, Option<Ipv4Addr>) {
+    /// Notes an address. One too many pushes out the one that the board was not heard at for longest.
+    pub(super) fn heard_at(&mut self, address: Ipv4Addr, at: Moment) {
         let addresses = &mut self.board.addresses;
-        if let Some(place) = addresses.iter().position(|seen| seen.address == address) {
-            addresses.remove(place);
-            addresses.insert(0, Seen { address, at });
-            return (false, None);
-        }
-        let pushed_out = (addresses.len() >= ADDRESS_LIMIT).then(|| addresses.pop()).flatten();
+        addresses.retain(|seen| seen.address != address);
+        addresses.truncate(ADDRESS_LIMIT - 1);
         addresses.insert(0, Seen { address, at });
-        (true, pushed_out.map(|seen| seen.address))
     }
 
     /// Gives up the addresses that the board was not heard at for long. The latest always stays.
-    pub(super) fn give_up_addresses(&mut self, now: Moment, period: Duration) -> Vec<Ipv4Addr> {
+    pub(super) fn give_up_addresses(&mut self, now: Moment, period: Duration) {
         let lately = period.saturating_mul(LOST_AFTER_PERIODS);
         let kept =
             1 + self.board.addresses.iter().skip(1).filter(|seen| now.since(seen.at) <= lately).count();
         // They are in the order of their moments, so the old ones are at the end.
-        let old = self.board.addresses.split_off(kept.min(self.board.addresses.len()));
-        old.into_iter().map(|seen| seen.address).collect()
+        self.board.addresses.truncate(kept);
     }
 }

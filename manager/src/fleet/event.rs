@@ -4,16 +4,15 @@ use std::net::Ipv4Addr;
 
 use tracing::{debug, info, warn};
 
-use super::claims::Verdict;
-use crate::model::{BoardId, Position, Slot, State};
+use super::claims::{Thing, Verdict};
+use crate::model::{BoardId, Position, State};
 
 /// A change in the fleet.
 #[derive(Debug)]
 pub(super) enum Event {
     New { id: BoardId, hostname: String, position: Position, address: Ipv4Addr },
     Changed { id: BoardId, from: State, to: State },
-    Slot(Verdict<Slot>),
-    Address(Verdict<Ipv4Addr>),
+    Claims(Verdict),
     CopiedIdentity { id: BoardId, addresses: Vec<Ipv4Addr> },
     SettledIdentity(BoardId),
 }
@@ -30,14 +29,16 @@ pub(super) fn log(events: &[Event]) {
             Event::Changed { id, to, .. } => {
                 debug!(board = %id, state = to.name(), "board changed")
             }
-            Event::Slot(Verdict::Contested(slot, boards)) => {
+            Event::Claims(Verdict::Contested(Thing::Slot(slot), boards)) => {
                 warn!(%slot, boards, "several boards claim one slot");
             }
-            Event::Slot(Verdict::Settled(slot)) => info!(%slot, "the claims on a slot are settled"),
-            Event::Address(Verdict::Contested(address, boards)) => {
+            Event::Claims(Verdict::Settled(Thing::Slot(slot))) => {
+                info!(%slot, "the claims on a slot are settled")
+            }
+            Event::Claims(Verdict::Contested(Thing::Address(address), boards)) => {
                 warn!(%address, boards, "several boards report from one address");
             }
-            Event::Address(Verdict::Settled(address)) => {
+            Event::Claims(Verdict::Settled(Thing::Address(address))) => {
                 info!(%address, "the claims on an address are settled")
             }
             Event::CopiedIdentity { id, addresses } => {

@@ -1,19 +1,19 @@
 //! Every board there is, and the rules by which reports, queries and time change them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::{Board, Entry, PerSubject, Received, Round};
-use super::claims::Claims;
+use super::claims::{Claims, Thing};
 use super::event::Event;
 use super::identity::{Answer, Identity};
 use super::record::Unsaved;
 use super::room::Limits;
 use super::waiting::{Sender, Waiter, Waiting};
 use crate::clock::Moment;
-use crate::model::{BoardId, Heartbeat, ResourceHead, Slot, State, Subject};
+use crate::model::{BoardId, Heartbeat, ResourceHead, State, Subject};
 
 /// How and when a report came.
 #[derive(Debug, Clone, Copy)]
@@ -58,15 +58,15 @@ pub(super) struct Inventory {
     pub(super) order: BTreeSet<BoardId>,
     /// Memory for what all of them said.
     pub(super) weight: usize,
-    pub(super) slots: Claims<Slot>,
-    pub(super) addresses: Claims<Ipv4Addr>,
+    pub(super) claims: Claims,
     waiting: Waiting,
     /// The latest query on each subject, while it can still be answered.
     rounds: PerSubject<Option<Round>>,
     /// Every address that a query was ever sent from.
     asked_from: Vec<Ipv4Addr>,
-    /// Boards that are gone, but not yet from the store.
-    pub(super) forgotten: Vec<BoardId>,
+    /// Boards that are gone, but not yet from the store. One that never came there is not among them, so they are no more
+    /// than the store has, however long it fails.
+    pub(super) forgotten: HashSet<BoardId>,
     /// Boards that made room for others, until somebody asks.
     pub(super) evicted: usize,
     /// It is known that no board is lost.
@@ -82,12 +82,11 @@ impl Inventory {
             boards: HashMap::new(),
             order: BTreeSet::new(),
             weight: 0,
-            slots: Claims::new(),
-            addresses: Claims::new(),
+            claims: Claims::default(),
             waiting: Waiting::default(),
             rounds: PerSubject::default(),
             asked_from: Vec::new(),
-            forgotten: Vec::new(),
+            forgotten: HashSet::new(),
             evicted: 0,
             nobody_lost: false,
         }
@@ -110,19 +109,14 @@ impl Inventory {
             self.reweigh(&id, Subject::Heartbeat, report.weight(receipt.body.len()))?;
         }
         let Some(entry) = self.boards.get_mut(&id) else { return Ok(Vec::new()) };
-        if changes {
-            let (left, taken) = (entry.board.heartbeat.position.slot(), report.position.slot());
-            if let Some(slot) = left.filter(|_| left != taken) {
-                self.slots.remove(slot, &id);
+        let before = self.claims.follow(entry, |entry| {
+            if changes {
+                entry.board.heartbeat = Arc::clone(report);
+                entry.unsaved.heartbeat = Some(Arc::clone(receipt.body));
             }
-            if let Some(slot) = taken.filter(|_| left != taken) {
-                self.slots.add(slot, id.clone());
-            }
-            entry.board.heartbeat = Arc::clone(report);
-            entry.unsaved.heartbeat = Some(Arc::clone(receipt.body));
-        }
-        let before = entry.answered(Subject::Heartbeat, receipt.at, via);
-        note_address(&mut self.addresses, entry, report.host_ip, receipt.at);
+            entry.heard_at(report.host_ip, receipt.at);
+            entry.answered(Subject::Heartbeat, receipt.at, via)
+        });
         let mut events = changed(&id, Some(before), State::Up);
         if answer.is_some_and(|answer| entry.identity.answered(answer, receipt.at)) {
             let addresses = entry.identity.claimants().map(|claimant| claimant.host_ip).collect();
@@ -157,11 +151,8 @@ impl Inventory {
     }
 
     pub(super) fn insert(&mut self, id: BoardId, mut entry: Entry, at: Moment) {
-        let heartbeat = Arc::clone(&entry.board.heartbeat);
-        if let Some(slot) = heartbeat.position.slot() {
-            self.slots.add(slot, id.clone());
-        }
-        note_address(&mut self.addresses, &mut entry, heartbeat.host_ip, at);
+        entry.heard_at(entry.board.heartbeat.host_ip, at);
+        self.claims.enter(&entry.board);
         self.order.insert(id.clone());
         self.boards.insert(id, entry);
     }
@@ -193,7 +184,7 @@ impl Inventory {
         self.reweigh(&id, Subject::Resource, body.len())?;
         let Some(entry) = self.boards.get_mut(&id) else { return Ok(Taken::Ambiguous) };
         entry.answered(Subject::Resource, at, via);
-        note_address(&mut self.addresses, entry, head.host_ip, at);
+        self.claims.follow(entry, |entry| entry.heard_at(head.host_ip, at));
         entry.unsaved.resource = true;
         entry.board.resource = Some(Received { body: Arc::clone(body), at, summary: head.summary });
         Ok(Taken::Kept)
@@ -210,24 +201,13 @@ impl Inventory {
                 Owner::Unknown(Sender::Agent(id))
             };
         }
-        let holders = self.addresses.holders(head.host_ip);
-        let plain =
-            |id: &BoardId| self.boards.get(id).is_some_and(|entry| entry.board.heartbeat.agent.is_none());
-        let tiers: [&dyn Fn(&BoardId) -> bool; 3] =
-            [&|id| plain(id) && self.is_live(id), &|id| self.is_live(id), &|_| true];
-        for tier in tiers {
-            let mut claimants = holders.iter().filter(|id| tier(id));
-            match (claimants.next(), claimants.next()) {
-                (Some(only), None) => return Owner::Board(only.clone()),
-                (Some(_), Some(_)) => return Owner::Ambiguous,
-                (None, _) => {}
-            }
+        // They stand in this order, so the first of them decides, unless the second counts as much.
+        let mut holders = self.claims.holders(Thing::Address(head.host_ip));
+        match (holders.next(), holders.next()) {
+            (None, _) => Owner::Unknown(Sender::Address(head.host_ip)),
+            (Some((first, _)), Some((second, _))) if first == second => Owner::Ambiguous,
+            (Some((_, id)), _) => Owner::Board(id.clone()),
         }
-        Owner::Unknown(Sender::Address(head.host_ip))
-    }
-
-    pub(super) fn is_live(&self, id: &BoardId) -> bool {
-        self.boards.get(id).is_some_and(|entry| entry.board.state != State::Lost)
     }
 
     /// The address, if our queries come from it. Behind a translation of addresses they do not, and then nothing is
@@ -238,30 +218,27 @@ impl Inventory {
 
     /// Ends the open round of a subject, and judges everybody.
     pub(super) fn close(&mut self, subject: Subject, now: Moment) -> Vec<Event> {
-        let round = self.rounds.of(subject).take();
+        let (round, period) = (self.rounds.of(subject).take(), self.heartbeat_every);
         let mut events = Vec::new();
         for (id, entry) in &mut self.boards {
             if let Some(round) = &round {
                 entry.round_over(subject, round);
             }
             if subject == Subject::Heartbeat {
-                let before = entry.judge(now, self.heartbeat_every);
+                let before = self.claims.follow(entry, |entry| {
+                    entry.give_up_addresses(now, period);
+                    entry.judge(now, period)
+                });
                 events.extend(changed(id, before, entry.board.state));
-                if entry.identity.review(now, self.heartbeat_every) {
+                if entry.identity.review(now, period) {
                     events.push(Event::SettledIdentity(id.clone()));
-                }
-                for address in entry.give_up_addresses(now, self.heartbeat_every) {
-                    self.addresses.remove(address, id);
                 }
             }
         }
         if subject == Subject::Heartbeat {
             self.nobody_lost = false;
             self.waiting.expire(now);
-            let live =
-                |id: &BoardId| self.boards.get(id).is_some_and(|entry| entry.board.state != State::Lost);
-            events.extend(self.slots.review(live).into_iter().map(Event::Slot));
-            events.extend(self.addresses.review(live).into_iter().map(Event::Address));
+            events.extend(self.claims.review().into_iter().map(Event::Claims));
         }
         events
     }
@@ -283,13 +260,10 @@ impl Inventory {
         };
         self.order.remove(&id);
         self.weight -= entry.weight.heartbeat + entry.weight.resource;
-        if let Some(slot) = entry.board.heartbeat.position.slot() {
-            self.slots.remove(slot, &id);
+        self.claims.leave(&entry.board);
+        if entry.stored {
+            self.forgotten.insert(id);
         }
-        for seen in &entry.board.addresses {
-            self.addresses.remove(seen.address, &id);
-        }
-        self.forgotten.push(id);
         true
     }
 }
@@ -320,16 +294,7 @@ pub(super) fn new_entry(id: BoardId, heartbeat: Arc<Heartbeat>, at: Moment) -> E
         identity: Identity::default(),
         weight: PerSubject::default(),
         unsaved: Unsaved::default(),
-    }
-}
-
-fn note_address(claims: &mut Claims<Ipv4Addr>, entry: &mut Entry, address: Ipv4Addr, at: Moment) {
-    let (new, pushed_out) = entry.heard_at(address, at);
-    if new {
-        claims.add(address, entry.board.id.clone());
-    }
-    if let Some(address) = pushed_out {
-        claims.remove(address, &entry.board.id);
+        stored: false,
     }
 }
 

@@ -1,6 +1,9 @@
 //! What goes to the disk and comes back: the latest reports as they were received, and the counts beside them.
 //!
 //! The reports' own bytes are the format: the protocol is frozen, so what was saved by one version is read by the next.
+//!
+//! While the store fails, what waits for it does not grow: of a board that is there the latest is kept with it, and one
+//! that is gone is remembered only if the store has it.
 
 use std::sync::Arc;
 
@@ -34,6 +37,8 @@ pub struct Record {
     pub heartbeat: Option<Arc<[u8]>>,
     /// Its readings are newer than the saved ones.
     pub resource: bool,
+    /// The store has nothing of it yet.
+    pub new: bool,
 }
 
 /// One board of an earlier run.
@@ -69,22 +74,29 @@ impl Inventory {
     pub(super) fn take_unsaved(&mut self) -> Changes {
         let boards = self.boards.values_mut().filter(|entry| entry.unsaved.any()).map(|entry| {
             let Unsaved { heartbeat, resource, .. } = std::mem::take(&mut entry.unsaved);
-            Record { board: entry.board.clone(), heartbeat, resource }
+            let new = !std::mem::replace(&mut entry.stored, true);
+            Record { board: entry.board.clone(), heartbeat, resource, new }
         });
-        Changes { boards: boards.collect(), forgotten: std::mem::take(&mut self.forgotten) }
+        Changes { boards: boards.collect(), forgotten: self.forgotten.drain().collect() }
     }
 
     /// Takes back what was not saved, where there is nothing newer.
     pub(super) fn put_back(&mut self, changes: Changes) {
-        self.forgotten.extend(changes.forgotten);
         for record in changes.boards {
+            if record.new {
+                // If it went away meanwhile: it did not come into the store.
+                self.forgotten.remove(&record.board.id);
+            }
             let Some(entry) = self.boards.get_mut(&record.board.id) else {
                 continue;
             };
             entry.unsaved.counts = true;
             entry.unsaved.heartbeat = entry.unsaved.heartbeat.take().or(record.heartbeat);
             entry.unsaved.resource |= record.resource;
+            entry.stored &= !record.new;
         }
+        // After the boards: a new one may have the id of one that the store still has.
+        self.forgotten.extend(changes.forgotten);
     }
 
     /// Puts back a board of an earlier run. The limits do not apply: they did when it was saved.
@@ -102,6 +114,7 @@ impl Inventory {
         let [heartbeat, resource] = restored.missed.map(answers);
         entry.board.answers = PerSubject { heartbeat, resource };
         entry.presume(now, self.heartbeat_every);
+        entry.stored = true;
         self.nobody_lost = false;
         self.insert(id, entry, restored.last_seen);
     }

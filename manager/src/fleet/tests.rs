@@ -1,7 +1,9 @@
 //! The inventory, driven by hand: every moment is given.
 
+mod claims;
 mod identity;
 mod room;
+mod saving;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
@@ -250,6 +252,7 @@ fn a_forgotten_board_leaves_nothing_behind() {
     let mut world = World::new();
     let (one, two) = (plain(3, "one", [10, 0, 0, 1]), plain(3, "two", [10, 0, 0, 1]));
     world.heartbeat(&one);
+    world.inventory.take_unsaved();
     world.heartbeat(&two);
     assert!(world.inventory.forget(BoardId::of(&one).as_str()));
     assert!(!world.inventory.forget(BoardId::of(&one).as_str()));
@@ -366,15 +369,28 @@ proptest! {
                 }
                 Step::Resource { board, signed } => {
                     let agent = signed.then_some(u128::from(board));
-                    let receipt = world.receipt();
-                    let _ = world.inventory.resource(readings([10, 0, 0, board % 4], agent), receipt);
+                    let head = readings([10, 0, 0, board % 4], agent);
+                    let owner = match agent.map(|id| BoardId::of_agent(Uuid::from_u128(id))) {
+                        Some(id) => Ok(world.inventory.boards.contains_key(&id).then_some(id)),
+                        None => claims::owner(&world.inventory, head.host_ip),
+                    };
+                    let taken = world.resource(head);
                     prop_assert_eq!(total(&world), before);
+                    match owner {
+                        Ok(Some(id)) => {
+                            let last = world.inventory.boards[&id].board.answers.resource.last;
+                            prop_assert_eq!((taken, last), (Taken::Kept, Some(world.at())));
+                        }
+                        Ok(None) => prop_assert_eq!(taken, Taken::Waiting),
+                        Err(ambiguous) => prop_assert_eq!(taken, ambiguous),
+                    }
                 }
                 Step::Forget { board } => {
                     world.inventory.forget(BoardId::of(&any_board(board, 0)).as_str());
                 }
                 Step::Wait { millis } => world.now += i64::from(millis),
             }
+            claims::check_claims(&world.inventory);
             for view in world.inventory.page(&Filter::default(), None, 100).boards {
                 let (board, answers) = (&view.board, view.board.answers.heartbeat);
                 prop_assert_eq!(board.state == State::Lost, answers.missed_in_a_row >= 3);

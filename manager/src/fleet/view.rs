@@ -1,9 +1,9 @@
 //! What others see of the inventory.
 
-use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::board::{Board, Entry};
+use super::claims::{Claim, Thing};
 use super::identity::Claimant;
 use super::inventory::Inventory;
 use crate::model::{BoardId, State};
@@ -56,7 +56,7 @@ pub struct Conflicts {
 }
 
 impl Conflicts {
-    const LIMIT: usize = 8;
+    pub(super) const LIMIT: usize = 8;
 }
 
 impl Inventory {
@@ -79,23 +79,22 @@ impl Inventory {
         let board = &entry.board;
         let mut conflicts = Conflicts::default();
         if board.state != State::Lost {
-            if let Some(slot) = board.heartbeat.position.slot() {
-                self.find_rivals(board, self.slots.holders(slot), &mut conflicts.slot);
-            }
-            for seen in &board.addresses {
-                self.find_rivals(board, self.addresses.holders(seen.address), &mut conflicts.address);
+            for thing in Claim::of(board).things() {
+                let rivals = match thing {
+                    Thing::Slot(_) => &mut conflicts.slot,
+                    Thing::Address(_) => &mut conflicts.address,
+                };
+                self.find_rivals(board, thing, rivals);
             }
             conflicts.identity = entry.identity.claimants().cloned().collect();
         }
         View { board: board.clone(), conflicts }
     }
 
-    fn find_rivals(&self, board: &Board, holders: &BTreeSet<BoardId>, rivals: &mut Vec<BoardId>) {
-        for id in holders.iter().filter(|id| **id != board.id && self.is_live(id)) {
-            if rivals.len() >= Conflicts::LIMIT {
-                break;
-            }
-            if !rivals.contains(id) {
+    fn find_rivals(&self, board: &Board, thing: Thing, rivals: &mut Vec<BoardId>) {
+        // No more are needed: of so many, all but one are rivals, and they fill the list.
+        for id in self.claims.live(thing).take(Conflicts::LIMIT + 1).filter(|id| **id != board.id) {
+            if rivals.len() < Conflicts::LIMIT && !rivals.contains(id) {
                 rivals.push(id.clone());
             }
         }

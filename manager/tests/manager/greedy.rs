@@ -42,8 +42,7 @@ fn status(stream: &mut TcpStream) -> u16 {
 
 fn held(manager: &Manager, of: &str) -> usize {
     // By the modest one: the other may get no answer.
-    let mut text = String::new();
-    get(manager, MODEST, "/metrics").read_to_string(&mut text).unwrap();
+    let text = whole(get(manager, MODEST, "/metrics"));
     let line =
         text.lines().find(|line| line.starts_with(&format!("cardcage_manager_held_bytes{{of={of:?}}}")));
     line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
@@ -112,14 +111,24 @@ fn who_holds_its_share_of_reports_gets_no_more_and_others_do() {
     assert_eq!(status(&mut begin(&manager, GREEDY, long.len(), &long)), 200);
 }
 
-/// Many ask, and nobody reads.
-fn check_unread(path: &str) {
+fn whole(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Many ask, so many at a time, and nobody reads.
+fn check_unread(path: &str, at_a_time: usize) {
     let place = Place::new();
     let manager = place.start();
     manager.report("/heartbeat", &ours(AGENT, 3, "10.0.0.7"));
     manager.report("/resource", &long_readings());
-    let mut unread: Vec<_> = (0..60).map(|_| get(&manager, GREEDY, path)).collect();
-    let statuses: Vec<_> = unread.iter_mut().map(status).collect();
+    let (mut unread, mut statuses) = (Vec::new(), Vec::new());
+    while unread.len() < 60 {
+        let mut asked: Vec<_> = (0..at_a_time).map(|_| get(&manager, GREEDY, path)).collect();
+        statuses.extend(asked.iter_mut().map(status));
+        unread.append(&mut asked);
+    }
     let count = |status| statuses.iter().filter(|other| **other == status).count();
     assert_eq!(count(200) + count(503), 60);
     assert!(count(200) >= 2 && count(503) >= 30, "{path}: {statuses:?}");
@@ -128,15 +137,16 @@ fn check_unread(path: &str) {
     let now = held(&manager, "answers");
     assert!((SHARE..bound).contains(&now), "{path}: {now}");
 
-    let mut refused = String::new();
-    get(&manager, GREEDY, "/fleet/v1/boards").read_to_string(&mut refused).unwrap();
+    let refused = whole(get(&manager, GREEDY, "/fleet/v1/boards"));
     assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("manager busy"), "{refused}");
     assert!(refused.contains("\r\nretry-after: "), "{refused}");
+    // Whether the manager is well is another question.
+    let health = whole(get(&manager, GREEDY, "/healthz"));
+    assert!(health.starts_with("HTTP/1.1 200 ") && health.ends_with("\r\n\r\nok\n"), "{health}");
     // Reports are no answers of this sort.
     manager.report("/heartbeat", &ours(AGENT, 3, "10.0.0.7"));
-    let mut whole = String::new();
-    get(&manager, MODEST, path).read_to_string(&mut whole).unwrap();
-    assert!(whole.starts_with("HTTP/1.1 200 ") && whole.contains("\r\ncontent-length: "), "{path}");
+    let answer = whole(get(&manager, MODEST, path));
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\ncontent-length: "), "{path}");
     assert!(manager.log().contains("answers are not read"));
 
     drop(unread);
@@ -146,10 +156,26 @@ fn check_unread(path: &str) {
 
 #[test]
 fn metrics_that_nobody_reads_are_bounded() {
-    check_unread("/metrics");
+    // One peer gets them one after another only.
+    check_unread("/metrics", 1);
+}
+
+#[test]
+fn who_asks_for_many_metrics_at_once_has_one_place_in_the_line() {
+    let place = Place::new();
+    let manager = place.start();
+    manager.report("/heartbeat", &ours(AGENT, 3, "10.0.0.7"));
+    manager.report("/resource", &long_readings());
+    let many: Vec<_> = (0..60).map(|_| get(&manager, GREEDY, "/metrics")).collect();
+    let other = whole(get(&manager, MODEST, "/metrics"));
+    assert!(other.starts_with("HTTP/1.1 200 "), "{other}");
+    let answers: Vec<_> = many.into_iter().map(whole).collect();
+    assert!(answers.iter().any(|answer| answer.starts_with("HTTP/1.1 200 ")));
+    let refused = answers.iter().find(|answer| answer.contains("metrics are being made for this address"));
+    assert!(refused.is_some_and(|answer| answer.starts_with("HTTP/1.1 503 ")), "{refused:?}");
 }
 
 #[test]
 fn readings_that_nobody_reads_are_bounded() {
-    check_unread(&format!("/fleet/v1/boards/{AGENT}/resource"));
+    check_unread(&format!("/fleet/v1/boards/{AGENT}/resource"), 60);
 }

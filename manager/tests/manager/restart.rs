@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::support::{AGENT, Manager, Place, manager_command, ours, plain, readings};
+use crate::support::{AGENT, Manager, Place, manager_command, ours, plain, readings, wait_for};
 
 fn fill(manager: &Manager) {
     manager.report("/heartbeat", &ours(AGENT, 3, "10.0.0.7"));
@@ -66,7 +66,46 @@ fn a_forgotten_board_stays_forgotten() {
     manager.wait_until_saved();
     assert_eq!(manager.delete("/fleet/v1/boards/1-4-1-0-node8", Some(&place.token())).status, 204);
     manager.stop();
-    assert_eq!(place.start().boards().len(), 1);
+    let manager = place.start();
+    assert_eq!(manager.boards().len(), 1);
+    // One of an earlier run, not heard since.
+    assert_eq!(manager.delete(&format!("/fleet/v1/boards/{AGENT}"), Some(&place.token())).status, 204);
+    manager.stop();
+    assert!(place.start().boards().is_empty());
+}
+
+#[test]
+fn a_store_that_failed_for_a_while_has_everything_in_the_end() {
+    let place = Place::new();
+    let manager = place.start();
+    fill(&manager);
+    manager.wait_until_saved();
+    let database = rusqlite::Connection::open(place.state_dir().join("manager.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(10)).unwrap();
+    let failing = ["INSERT", "UPDATE", "DELETE"].map(|what| {
+        format!("CREATE TRIGGER no_{what} BEFORE {what} ON board BEGIN SELECT RAISE(ABORT, 'no'); END;")
+    });
+    database.execute_batch(&failing.concat()).unwrap();
+    let failed = || manager.metric("cardcage_manager_store_batches_total{outcome=\"failed\"}");
+    let forget = |id: &str| {
+        assert_eq!(manager.delete(&format!("/fleet/v1/boards/{id}"), Some(&place.token())).status, 204);
+        let before = failed();
+        wait_for("a batch to fail", || (failed() > before).then_some(()));
+    };
+    // One of them stays, the other is gone before it was ever saved.
+    manager.report("/heartbeat", &plain(5, "node9", "10.0.0.9"));
+    manager.report("/heartbeat", &plain(6, "node10", "10.0.0.10"));
+    forget("1-4-1-0-node8");
+    forget("1-6-1-0-node10");
+    let working = ["INSERT", "UPDATE", "DELETE"].map(|what| format!("DROP TRIGGER no_{what};"));
+    database.execute_batch(&working.concat()).unwrap();
+    wait_for("a batch to be written", || {
+        manager.log().contains("the inventory is saved again").then_some(())
+    });
+    manager.kill();
+    let boards = place.start().boards();
+    let ids: Vec<_> = boards.iter().map(|board| board["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["1-5-1-0-node9", AGENT]);
 }
 
 #[test]
@@ -96,5 +135,5 @@ fn two_managers_do_not_share_a_state_directory() {
     let _manager = place.start();
     let second = manager_command(&place.configure("")).stdout(Stdio::null()).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("another manager uses state_dir"));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("is taken by a process that runs"));
 }

@@ -21,13 +21,13 @@ pub(crate) fn boards(mut boards: Vec<Board>, screen: &Screen) -> String {
         "STATE", "ID", "PLACE", "HOST", "ADDRESS", "TYPE", "CPU", "MEMORY", "TEMP", "POWER", "GPUS", "SEEN",
         "FLAGS",
     ]);
-    for board in &boards {
+    for (board, id) in boards.iter().zip(short_ids(&boards)) {
         let summary = &board.summary;
         let seen = units::age(board.last_seen_age_ms);
         let gpus = (summary.gpus > 0).then(|| summary.gpus.to_string());
         table.add_row([
             coloured(state(board.state), Some(state_colour(board.state))),
-            cell(Some(short_id(board, &boards))),
+            cell(Some(id)),
             cell(Some(place(board))),
             cell(Some(&board.hostname)),
             cell(Some(board.host_ip.to_string())),
@@ -58,15 +58,24 @@ fn totals(boards: &[Board]) -> String {
 }
 
 /// The id of a plain board is readable and shown whole; of an agent's UUID, as much as tells it from the others.
-fn short_id<'a>(board: &'a Board, boards: &[Board]) -> &'a str {
-    if board.agent_id.is_none() {
-        return &board.id;
-    }
-    let others = || boards.iter().filter(|other| other.id != board.id);
-    let is_unique =
-        |length: &usize| board.id.get(..*length).is_some_and(|id| !others().any(|o| o.id.starts_with(id)));
-    let length = (SHORT_ID..board.id.len()).find(is_unique).unwrap_or(board.id.len());
-    board.id.get(..length).unwrap_or(&board.id)
+fn short_ids(boards: &[Board]) -> impl Iterator<Item = &str> {
+    let mut sorted: Vec<_> = boards.iter().map(|board| &*board.id).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    boards.iter().map(move |board| match board.agent_id {
+        Some(_) => short_id(&board.id, &sorted),
+        None => &board.id,
+    })
+}
+
+/// As much of an id as tells it from the others. No other has more in common with it than those that stand beside it.
+fn short_id<'a>(id: &'a str, sorted: &[&str]) -> &'a str {
+    let place = sorted.partition_point(|other| *other < id);
+    let beside = [place.checked_sub(1), place.checked_add(1)].into_iter().flatten();
+    let in_common = |other: &&str| id.bytes().zip(other.bytes()).take_while(|(one, two)| one == two).count();
+    let in_common = beside.filter_map(|place| sorted.get(place)).map(in_common).max().unwrap_or(0);
+    let length = id.ceil_char_boundary(SHORT_ID.max(in_common + 1));
+    id.get(..length).unwrap_or(id)
 }
 
 /// Box, slot and cpu, as commands take it. None if nobody told the board.
@@ -125,6 +134,7 @@ pub(crate) mod tests {
 
     use cardcage_manager::api::types::{Missed, MissedAnswers, SeenPlugin, Summary};
     use expect_test::expect;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -197,6 +207,21 @@ pub(crate) mod tests {
             3 boards: 2 up, 0 late, 1 lost
         "#]]
         .assert_eq(&list);
+    }
+
+    proptest! {
+        #[test]
+        fn a_short_id_is_as_much_as_tells_it_from_the_others(
+            ids in prop::collection::vec("[ab]{6,9}[aé]{0,4}", 1..40)
+        ) {
+            let boards: Vec<_> = ids.iter().map(|id| of_ours(id, 1)).collect();
+            for (id, short) in ids.iter().zip(short_ids(&boards)) {
+                let tells = |short: &str| !ids.iter().any(|other| other != id && other.starts_with(short));
+                let mut ends = (SHORT_ID..id.len()).filter(|end| id.is_char_boundary(*end));
+                let end = ends.find(|end| tells(&id[..*end])).unwrap_or(id.len());
+                prop_assert_eq!(short, &id[..end], "of {:?}", ids);
+            }
+        }
     }
 
     #[test]

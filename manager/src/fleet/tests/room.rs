@@ -42,19 +42,7 @@ fn check_consistency(inventory: &Inventory) {
     assert_eq!(inventory.weight, weight);
     assert!(inventory.order.iter().eq(inventory.boards.keys().collect::<std::collections::BTreeSet<_>>()));
     assert_eq!(inventory.count().iter().sum::<usize>(), inventory.boards.len());
-    let (mut slots, mut addresses) = (0, 0);
-    for Heartbeat { position, .. } in entries().map(|entry| &*entry.board.heartbeat) {
-        slots += usize::from(position.slot().is_some());
-    }
-    for (id, entry) in &inventory.boards {
-        let slot = entry.board.heartbeat.position.slot();
-        assert!(slot.is_none_or(|slot| inventory.slots.holders(slot).contains(id)));
-        assert!(
-            entry.board.addresses.iter().all(|seen| inventory.addresses.holders(seen.address).contains(id))
-        );
-        addresses += entry.board.addresses.len();
-    }
-    assert_eq!((inventory.slots.len(), inventory.addresses.len()), (slots, addresses));
+    claims::check_claims(inventory);
 }
 
 #[test]
