@@ -55,7 +55,7 @@ pub struct App {
 
 impl App {
     /// Sets up everything that can fail, so that an agent that runs does not end for a reason of its configuration.
-    /// Must be called within the runtime that [`App::run`] runs on.
+    /// Must be called within the runtime that [`App::run_until`] runs on.
     pub fn build(config: Config) -> Result<Self> {
         let state_dir = StateDir::take(&config.state_dir)?;
         let id = agent_id(&config.state_dir)?;
@@ -71,7 +71,8 @@ impl App {
     }
 
     /// Runs until told to stop, then drains within [`GRACE`].
-    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+    pub async fn run_until(self, told_to_stop: impl Future<Output = ()>) -> Result<()> {
+        let stop = CancellationToken::new();
         let Self { config, discovery, server, reporter, telemetry, board, roster, kit, state_dir: _taken } =
             self;
         let plugins = spawn_plugins(config, kit, roster, stop.clone())?;
@@ -81,8 +82,9 @@ impl App {
         tasks.spawn(reporter.run(asked, stop.clone()));
         tasks.spawn(server.run(board, telemetry, stop.clone()));
         tasks.close();
-        stop.cancelled().await;
+        told_to_stop.await;
         info!("agent stops");
+        stop.cancel();
         if timeout(GRACE, tasks.wait()).await.is_err() {
             warn!(left = tasks.len(), "grace period is over");
         }

@@ -8,4 +8,4 @@ mod r#try;
 
 pub use check::check;
 pub use plugin::PluginCommand;
-pub use process::{PidFile, complain, stop_on_signals};
+pub use process::{PidFile, complain};

@@ -9,8 +9,8 @@ use cardcage_agent::app::App;
 use cardcage_agent::command::{self, PidFile, PluginCommand};
 use cardcage_agent::config::{Config, EXAMPLE};
 use cardcage_daemon::log;
+use cardcage_daemon::signals::Signals;
 use clap::{Args, Parser, Subcommand};
-use tokio_util::sync::CancellationToken;
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
@@ -92,9 +92,8 @@ fn start(run: Run, config: Config) -> Result<()> {
     let _pid = run.pid.map(PidFile::write).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let stop = CancellationToken::new();
-        command::stop_on_signals(stop.clone())?;
-        App::build(config)?.run(stop).await
+        let signals = Signals::catch().context("signals cannot be received")?;
+        App::build(config)?.run_until(signals.first()).await
     })
 }
 

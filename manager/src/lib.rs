@@ -22,6 +22,5 @@ pub mod query; // every board is asked on a cadence
 mod quiet; // log lines that others can cause
 pub mod receive; // a report comes in
 pub mod server; // the listener and its limits
-pub mod signals; // when to stop
 pub mod store; // the inventory on disk
 pub mod token; // who may change things

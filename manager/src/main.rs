@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use cardcage_daemon::log;
+use cardcage_daemon::signals::Signals;
 use cardcage_manager::app::App;
 use cardcage_manager::config::Config;
-use cardcage_manager::signals::Signals;
 use clap::{Parser, Subcommand};
 
 /// Status for a wrong command line or configuration; clap uses it too.

@@ -3,4 +3,5 @@
 
 pub mod listen; // connections of strangers: how many, how long, whose
 pub mod log; // lines for an operator, which nobody has to read
+pub mod signals; // an operator, or systemd, ends the process
 pub mod state_dir; // what is kept over restarts is this process's alone

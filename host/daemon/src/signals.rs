@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first one stops the manager in order, the second one at once.
+//! SIGTERM and SIGINT: the first one stops the process in order, the second one at once.
 
 use std::io;
 
@@ -9,6 +9,7 @@ use tracing::{info, warn};
 const CUT_SHORT: i32 = 130;
 
 /// Both signals, caught from here on.
+#[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
