@@ -4,7 +4,7 @@
 //! ```text
 //! search, rarely:  discovery -> chips | powercap | zones -> channels -> plan
 //! every sample:    plan's files, one batch -> plan -> sensors
-//! until known:     thresholds, after the values -> plan
+//! until known:     thresholds, in the same batch after the values -> plan
 //! ```
 //!
 //! A sensor is named by the device that it is part of and its label, so that it keeps its name over restarts; the
@@ -53,9 +53,15 @@ impl Probe for HwmonProbe {
 
     fn sample(&mut self) -> Result<Sample, Error> {
         self.look()?;
-        let contents = self.batch.as_ref().map(|batch| Contents::from(batch.read())).unwrap_or_default();
+        let contents = match self.plan.with_thresholds() {
+            Some(paths) => {
+                let contents = paths.read(&Board)?;
+                self.plan.learn(&paths, &contents);
+                contents
+            }
+            None => self.batch.as_ref().map(|batch| Contents::from(batch.read())).unwrap_or_default(),
+        };
         let read = clock::now();
-        self.plan.learn(&Board);
         let readings = self.plan.readings(&contents, read);
         if readings.missing {
             self.search.missing();

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use cardcage_sdk::files::{self, Contents, Files, MOST_PATHS, Paths, Slot};
+use cardcage_sdk::files::{self, Contents, MOST_PATHS, Paths, Slot};
 use cardcage_sdk::{Error, Quantity, Reading, Sensor, code};
 
 use crate::attribute::{self, ABSOLUTE_ZERO};
@@ -84,18 +84,21 @@ impl Plan {
         }
     }
 
-    /// Reads the thresholds that are not known yet. They come after the values: a chip on a slow bus takes long for each, so
-    /// what there is no time for is left to the next sample.
-    pub(crate) fn learn(&mut self, files: &impl Files) {
-        let mut paths = Paths::default();
-        for unread in self.sensors.iter().flat_map(|planned| &planned.channel.thresholds).take(MOST_PATHS) {
+    /// The files of a sample, and after them the thresholds that are not known yet; `None` once all are known. They are read
+    /// together: what is slow is read in turn, so that neither a slow value nor a slow threshold keeps the others from
+    /// being read.
+    pub(crate) fn with_thresholds(&self) -> Option<Paths> {
+        let mut paths = self.paths.clone();
+        let unread = self.sensors.iter().flat_map(|planned| &planned.channel.thresholds);
+        for unread in unread.take(MOST_PATHS.saturating_sub(paths.len())) {
             paths.add(&*unread.path);
         }
-        if paths.is_empty() {
-            return;
-        }
-        let Ok(contents) = paths.read(files) else { return };
-        let mut slots = paths.slots();
+        (paths.len() > self.paths.len()).then_some(paths)
+    }
+
+    /// Notes what the thresholds say that were read with [`Self::with_thresholds`].
+    pub(crate) fn learn(&mut self, paths: &Paths, contents: &Contents) {
+        let mut slots = paths.slots().skip(self.paths.len());
         for planned in &mut self.sensors {
             for unread in core::mem::take(&mut planned.channel.thresholds) {
                 match slots.next().and_then(|slot| contents.get(slot)) {
@@ -263,31 +266,37 @@ mod tests {
         Channel { thresholds: unread.into(), ..channel(Quantity::Temperature) }
     }
 
+    /// A sample of one sensor: its value is the first file, the thresholds follow.
+    fn learn(plan: &mut Plan, chip: &Tree) {
+        let Some(paths) = plan.with_thresholds() else { return };
+        let contents = paths.read(&chip.clone().file("/it", "50000")).unwrap();
+        plan.learn(&paths, &contents);
+        assert_eq!(plan.readings(&contents, Duration::ZERO).sensors[0].value, Some(50.0));
+    }
+
     #[test]
     fn thresholds_get_the_names_of_redfish_and_those_that_are_late_come_later() {
         let limits = |plan: &Plan| plan.sensors[0].channel.sensor.limits;
         let chip = || Tree::new().file("/temp1_max", "84000");
         let mut plan = Plan::new(vec![bounded(["max", "crit"])], Vec::new());
-        plan.learn(&chip().failing("/temp1_crit", code::LATE));
+        learn(&mut plan, &chip().failing("/temp1_crit", code::LATE));
         assert_eq!(limits(&plan), Limits { upper_caution: Some(84.0), ..Limits::default() });
         // A search does not forget what it took so long to learn.
         let mut next = Plan::new(vec![bounded(["max", "crit"])], Vec::new());
         next.continue_from(plan);
         assert_eq!(limits(&next).upper_caution, Some(84.0));
-        next.learn(&chip().file("/temp1_crit", "100000"));
+        learn(&mut next, &chip().file("/temp1_crit", "100000"));
         let expected = Limits { upper_caution: Some(84.0), upper_critical: Some(100.0), ..Limits::default() };
         assert_eq!(limits(&next), expected);
-        // All is known: nothing is read any more.
-        next.learn(&Tree::new());
-        assert_eq!(limits(&next), expected);
+        assert!(next.with_thresholds().is_none(), "all is known");
     }
 
     #[test]
     fn a_threshold_that_cannot_be_read_is_none() {
         let mut plan = Plan::new(vec![bounded(["max", "crit"])], Vec::new());
-        plan.learn(&Tree::new().failing("/temp1_max", code::IO).file("/temp1_crit", "high"));
+        learn(&mut plan, &Tree::new().failing("/temp1_max", code::IO).file("/temp1_crit", "high"));
         assert_eq!(plan.sensors[0].channel.sensor.limits, Limits::default());
-        assert!(plan.sensors[0].channel.thresholds.is_empty());
+        assert!(plan.with_thresholds().is_none());
     }
 
     #[test]
