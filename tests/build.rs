@@ -12,13 +12,10 @@ fn main() -> Result<(), Error> {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
     println!("cargo::rerun-if-changed=build.rs");
-    let mut guests = Vec::new();
-    for guest in std::fs::read_dir(tests.join("guests"))? {
-        guests.push(guest?.file_name().into_string().map_err(|name| format!("{name:?} is no guest"))?);
-    }
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    let built = build(&workspace, &out, &guests)?;
-    for guest in guests {
+    for guest in std::fs::read_dir(tests.join("guests"))? {
+        let guest = guest?.file_name().into_string().map_err(|name| format!("{name:?} is no guest"))?;
+        let built = build(&workspace, &out, &guest)?;
         let component = format!("guest_{}.wasm", guest.replace('-', "_"));
         std::fs::copy(built.join(component), out.join(format!("{guest}.wasm")))?;
     }
@@ -26,13 +23,14 @@ fn main() -> Result<(), Error> {
 }
 
 /// As the agent's build script builds the built-in plugins: a target directory of its own, because the outer cargo holds
-/// the lock of the other, and no flags that were meant for the outer target.
-fn build(workspace: &Path, out: &Path, guests: &[String]) -> Result<PathBuf, Error> {
+/// the lock of the other, and no flags that were meant for the outer target. Each guest by itself: built with others, a
+/// guest without std would get what their dependencies bring, std among it.
+fn build(workspace: &Path, out: &Path, guest: &str) -> Result<PathBuf, Error> {
     let target = out.join("guests");
     let mut cargo = Command::new(std::env::var("CARGO")?);
     cargo.current_dir(workspace).env("CARGO_TARGET_DIR", &target);
     cargo.args(["build", "--locked", "--profile", "guest", "--target", "wasm32-wasip2"]);
-    cargo.args(guests.iter().flat_map(|guest| ["--package".to_owned(), format!("guest-{guest}")]));
+    cargo.args(["--package", &format!("guest-{guest}")]);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let meant_for_outer = ["RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"]
@@ -46,9 +44,9 @@ fn build(workspace: &Path, out: &Path, guests: &[String]) -> Result<PathBuf, Err
     }
     match cargo.status()?.success() {
         true => Ok(target.join("wasm32-wasip2/guest")),
-        false => {
-            Err("the guests do not build (see above; a missing target: rustup target add wasm32-wasip2)"
-                .into())
-        }
+        false => Err(format!(
+            "the guest {guest} does not build (see above; a missing target: rustup target add wasm32-wasip2)"
+        )
+        .into()),
     }
 }

@@ -1,5 +1,6 @@
 //! Boards whose kernel says nothing, or nonsense, or nothing in time.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
 use std::io::Write as _;
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cardcage_tests::{Agent, Listener, Report, StuckFiles, World, until};
-use serde_json::Value;
+use cardcage_tests::{Agent, Content, Listener, Report, StuckFiles, World, until};
+use serde_json::{Value, json};
 
 use crate::replay::{PHYTIUM, PROBES, copy, until_sampled};
 
@@ -165,22 +166,32 @@ fn a_pipe_among_the_kernels_files_delays_nothing() {
     assert!(agent.stop().success());
 }
 
-/// What the sensors of a chip say, by name.
-fn sensors_of(manager: &Listener, chip: &str) -> Vec<(String, Value, String)> {
-    let report = manager.answer("/resource");
-    let sensors = report.readings()["sensors"].as_array().unwrap().iter();
+/// The sensors of a report: the name, the value and the status of each.
+type Sensors = Vec<(String, Value, String)>;
+
+fn sensors(report: &Report) -> Sensors {
     let text = |sensor: &Value, field: &str| sensor[field].as_str().unwrap().to_owned();
-    let of_chip = sensors.filter(|sensor| text(sensor, "name").starts_with(chip));
-    of_chip.map(|sensor| (text(sensor, "name"), sensor["value"].clone(), text(sensor, "status"))).collect()
+    let sensors = report.readings()["sensors"].as_array().unwrap().iter();
+    sensors.map(|sensor| (text(sensor, "name"), sensor["value"].clone(), text(sensor, "status"))).collect()
+}
+
+/// What the sensors of a chip say.
+fn sensors_of(manager: &Listener, chip: &str) -> Sensors {
+    let sensors = sensors(&manager.answer("/resource")).into_iter();
+    sensors.filter(|(name, _, _)| name.starts_with(chip)).collect()
 }
 
 #[test]
 fn a_sensor_that_never_answers_is_failed_and_delays_nothing() {
     let world = World::new();
     let board = copy(&world, PHYTIUM);
-    let files = [("name", Some("slow\n")), ("temp1_input", None), ("temp2_input", Some("45125\n"))];
+    let files = [
+        ("name", Content::Now("slow\n")),
+        ("temp1_input", Content::Never),
+        ("temp2_input", Content::Now("45125\n")),
+    ];
     let test = "a_sensor_that_never_answers_is_failed_and_delays_nothing";
-    let Some(_stuck) = StuckFiles::at(test, &board.join("sys/class/hwmon/hwmon11"), &files) else { return };
+    let Some(_stuck) = StuckFiles::at(test, &board.join("sys/class/hwmon/hwmon11"), files) else { return };
     let mut agent = world.agent().replaying(&board).start();
     let manager = world.listener();
     until_sampled(&agent, 2);
@@ -198,35 +209,117 @@ fn a_sensor_that_never_answers_is_failed_and_delays_nothing() {
 
 /// More than the threads that one plugin may block.
 #[test]
-fn a_chip_full_of_sensors_that_never_answer_costs_its_own_plugin_only() {
+fn a_chip_full_of_sensors_that_never_answer_costs_its_own_sensors_only() {
     let world = World::new();
     let board = copy(&world, PHYTIUM);
-    let names = [
-        "temp1_input",
-        "temp2_input",
-        "temp3_input",
-        "temp4_input",
-        "temp5_input",
-        "temp6_input",
-        "temp7_input",
+    let mut files = vec![("name".to_owned(), Content::Now("dead\n"))];
+    files.extend((1..=20).map(|number| (format!("temp{number}_input"), Content::Never)));
+    let test = "a_chip_full_of_sensors_that_never_answer_costs_its_own_sensors_only";
+    // Before others in the order in which they are read.
+    let Some(_stuck) = StuckFiles::at(test, &board.join("sys/class/hwmon/hwmon5"), files) else { return };
+    check_dead_chips(&world, &board, 20);
+}
+
+#[test]
+fn four_chips_that_are_half_dead_cost_their_own_sensors_only() {
+    let world = World::new();
+    let board = copy(&world, PHYTIUM);
+    let files = [
+        ("name", Content::Now("dead\n")),
+        ("temp1_input", Content::Never),
+        ("temp2_input", Content::Now("45125\n")),
+        ("temp3_input", Content::Never),
     ];
-    let mut files = vec![("name", Some("dead\n"))];
-    files.extend(names.map(|name| (name, None)));
-    let test = "a_chip_full_of_sensors_that_never_answer_costs_its_own_plugin_only";
-    let Some(_stuck) = StuckFiles::at(test, &board.join("sys/class/hwmon/hwmon11"), &files) else { return };
+    let mut stuck = Vec::new();
+    for number in 5..9 {
+        let test = "four_chips_that_are_half_dead_cost_their_own_sensors_only";
+        let chip = board.join(format!("sys/class/hwmon/hwmon{number}"));
+        let Some(files) = StuckFiles::at(test, &chip, files) else { return };
+        stuck.push(files);
+    }
+    check_dead_chips(&world, &board, 12);
+}
+
+/// Sensors of the board as it was recorded that are `ok`, and those that have limits.
+const HEALTHY: usize = 20;
+const LIMITED: usize = 6;
+
+/// Of a board with as many sensors on chips called `dead`: those fail, and every other one is as it was recorded, from
+/// the moment on that it is known what never answers.
+#[track_caller]
+fn check_dead_chips(world: &World, board: &Path, dead: usize) {
+    let agent = world.agent().replaying(board).start();
+    let manager = world.listener();
+    let settled = |report: &Report| {
+        let (dead_ones, others): (Vec<_>, Vec<_>) =
+            sensors(report).into_iter().partition(|(name, _, _)| name.starts_with("dead/"));
+        let healthy = others.iter().filter(|(_, _, status)| status == "ok").count();
+        let failed = dead_ones.iter().all(|(_, value, status)| status == "failed" && value.is_null());
+        (dead_ones.len() == dead && failed && healthy == HEALTHY).then_some(())
+    };
+    until("it is known what never answers", || settled(&manager.answer("/resource")));
+    for _ in 0..4 {
+        until_sampled(&agent, 1);
+        let report = answers_soon(&manager);
+        assert!(settled(&report).is_some(), "{}", report.readings());
+        assert_eq!(report.readings()["cpu"]["cores"], 8);
+        assert_eq!(report.readings()["gpu"][0]["name"], "AMD Instinct MI100");
+        assert_eq!(report.readings()["network"].as_array().unwrap().len(), 4);
+    }
+    for probe in PROBES {
+        let plugin = agent.plugin(probe);
+        assert_eq!((plugin.restarts, plugin.state.as_str()), (0, "ready"), "{plugin:?}");
+    }
+}
+
+/// All of it takes longer than a call may: each of its sensors is read in some call, and so is each of its limits.
+#[test]
+fn a_chip_on_a_slow_bus_is_read_in_turn_and_delays_nothing() {
+    const SENSORS: usize = 16;
+    const TRANSFER: Duration = Duration::from_millis(150);
+    let world = World::new();
+    let board = copy(&world, PHYTIUM);
+    let mut files = vec![("name".to_owned(), Content::Now("slow\n"))];
+    for number in 1..=SENSORS {
+        files.push((format!("temp{number}_input"), Content::After(TRANSFER, "45125\n")));
+        files.push((format!("temp{number}_max"), Content::After(TRANSFER, "85000\n")));
+    }
+    let test = "a_chip_on_a_slow_bus_is_read_in_turn_and_delays_nothing";
+    // Before others in the order in which they are read.
+    let Some(_slow) = StuckFiles::at(test, &board.join("sys/class/hwmon/hwmon5"), files) else { return };
     let agent = world.agent().replaying(&board).start();
     let manager = world.listener();
-    until("hwmon says what blocks", || {
-        agent.plugin("hwmon").faults.iter().any(|fault| fault.starts_with("blocked: ")).then_some(())
-    });
-    for _ in 0..3 {
+    until_sampled(&agent, 4);
+    // One sample later: the sensors of the slow chip, and how many of the others have limits.
+    let sampled = || {
         until_sampled(&agent, 1);
-        answers_soon(&manager);
-    }
-    let readings = manager.answer("/resource").readings().clone();
-    assert_eq!(readings["cpu"]["cores"], 8);
-    assert_eq!(readings["gpu"][0]["name"], "AMD Instinct MI100");
-    assert_eq!(readings["network"].as_array().unwrap().len(), 4);
+        let plugin = agent.plugin("hwmon");
+        assert_eq!((plugin.restarts, plugin.failures, plugin.state.as_str()), (0, 0, "ready"), "{plugin:?}");
+        let report = answers_soon(&manager);
+        let sensors = report.readings()["sensors"].as_array().unwrap().iter().cloned();
+        let (slow, fast): (Vec<_>, Vec<_>) =
+            sensors.partition(|sensor| sensor["name"].as_str().unwrap().starts_with("slow/"));
+        let healthy = fast.iter().filter(|sensor| sensor["status"] == "ok").count();
+        assert_eq!((slow.len(), healthy), (SENSORS, HEALTHY), "{fast:?}");
+        (slow, fast.iter().filter(|sensor| sensor["limits"] != json!({})).count())
+    };
+    let mut read = BTreeSet::new();
+    until("each slow sensor was read", || {
+        for sensor in sampled().0 {
+            match sensor["status"].as_str() {
+                Some("ok") => {
+                    assert_eq!(sensor["value"], 45.125);
+                    read.insert(sensor["name"].as_str().unwrap().to_owned());
+                }
+                status => assert_eq!(status, Some("unavailable"), "{sensor}"),
+            }
+        }
+        (read.len() == SENSORS).then_some(())
+    });
+    until("the limits of the fast sensors are known", || (sampled().1 == LIMITED).then_some(()));
+    until("the limits of the slow sensors are known", || {
+        sampled().0.iter().all(|sensor| sensor["limits"]["upper_caution"] == 85.0).then_some(())
+    });
 }
 
 #[test]
@@ -235,12 +328,15 @@ fn a_kernel_file_that_never_answers_is_blocked_and_delays_nothing() {
     let board = copy(&world, PHYTIUM);
     fs::rename(board.join("proc"), board.join("real-proc")).unwrap();
     let files = [
-        ("stat", Some("cpu  1000 50 400 8000 100 20 30 0 0 0\ncpu0 1000 50 400 8000 100 20 30 0 0 0\n")),
-        ("meminfo", Some("MemTotal: 1024 kB\nMemFree: 512 kB\nMemAvailable: 768 kB\n")),
-        ("loadavg", None),
+        (
+            "stat",
+            Content::Now("cpu  1000 50 400 8000 100 20 30 0 0 0\ncpu0 1000 50 400 8000 100 20 30 0 0 0\n"),
+        ),
+        ("meminfo", Content::Now("MemTotal: 1024 kB\nMemFree: 512 kB\nMemAvailable: 768 kB\n")),
+        ("loadavg", Content::Never),
     ];
     let test = "a_kernel_file_that_never_answers_is_blocked_and_delays_nothing";
-    let Some(_stuck) = StuckFiles::at(test, &board.join("proc"), &files) else { return };
+    let Some(_stuck) = StuckFiles::at(test, &board.join("proc"), files) else { return };
     let agent = world.agent().replaying(&board).start();
     let manager = world.listener();
     let fault = until("cpu says what blocks", || {
@@ -275,7 +371,7 @@ fn a_board_whose_kernel_says_nothing_is_still_a_board() {
     let readings = report.readings().as_object().unwrap();
     assert!(!readings.contains_key("memory"), "{readings:?}");
     for list in ["network", "disk", "gpu", "sensors"] {
-        assert_eq!(readings[list], serde_json::json!([]), "{list}");
+        assert_eq!(readings[list], json!([]), "{list}");
     }
 }
 

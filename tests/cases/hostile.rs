@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use cardcage_tests::{LOOPS_AT_START, until};
+use cardcage_tests::{LOOPS_AT_START, PANICS_WITHOUT_STD, until};
 
 use crate::siege::Siege;
 
@@ -31,6 +31,30 @@ fn loops_at_start() {
     siege.until_ended("loops-at-start", LATE);
     siege.others_are_on_time();
     siege.until_ended("loops-at-start", LATE);
+}
+
+#[test]
+fn panics_without_std() {
+    const NAME: &str = "panics-without-std";
+    const REASON: &str = "trapped: wasm trap: wasm `unreachable` instruction executed";
+    let siege = Siege::with(|plan| plan.plugin("panics-without-std.wasm", PANICS_WITHOUT_STD.packed()));
+    let first = siege.until_ended(NAME, REASON);
+    assert!(first.imports.iter().all(|import| import.starts_with("cardcage:")), "{:?}", first.imports);
+    siege.others_are_on_time();
+    let then = siege.until_ended(NAME, REASON);
+    assert!(then.restarts > first.restarts && then.samples == 0, "{then:?}");
+    let list = siege.agent.output(&["plugin", "list"]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    let line = list.lines().find(|line| line.contains(NAME)).unwrap();
+    assert!(line.contains("trapped"), "{line}");
+    // Its last word, from the panic handler of the SDK.
+    let log = siege.agent.process.log();
+    let says = format!("plugin says plugin={NAME} panicked at ");
+    let last = log.lines().find(|line| line.contains(&says)).unwrap();
+    assert!(
+        last.contains("ERROR") && last.contains("lib.rs:") && last.ends_with("the bus is on fire"),
+        "{last}"
+    );
 }
 
 #[test]

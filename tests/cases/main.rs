@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic, that is how it fails")]
 
 mod bomb; // a plugin that takes long to compile
+mod compiled; // what it takes to compile a plugin, and which code is trusted
 mod damage; // boards whose kernel says nonsense
 mod fleet; // a manager and its boards
 mod folder; // files that are no plugins

@@ -1,8 +1,13 @@
 //! The agent as a process: its command line, its signals, its files, what survives it.
 
+use std::fs::Permissions;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use cardcage_tests::{World, until};
+use cardcage_tests::{World, connect_from, sender_at, until};
 use serde_json::Value;
 
 #[test]
@@ -29,18 +34,91 @@ fn check_says_what_is_wrong_all_at_once() {
     let world = World::new();
     let fine = world.agent().output(&["check"]);
     assert!(fine.status.success(), "{fine:?}");
-    assert!(String::from_utf8(fine.stdout).unwrap().contains("The agent can start."));
+    assert!(said(&fine).contains("The agent can start."));
 
+    // That it runs already is nothing to mend.
     let agent = world.agent().start();
-    // Its address is taken by itself, and the recording is not there.
+    let state_dir = agent.folder().join("state");
+    let notes = [
+        format!("note:  an agent runs with state_dir {}\n", state_dir.display()),
+        format!("note:  service.listen {} is in use\n", agent.service()),
+    ];
+    let beside = agent.output(&["check"]);
+    assert!(beside.status.success(), "{beside:?}");
+    let beside = said(&beside);
+    assert!(notes.iter().all(|note| beside.contains(note)) && !beside.contains("wrong:"), "{beside}");
+
     let config = agent.folder().join("agent.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(config, text + "[kernel]\nproc = \"/nowhere\"\n").unwrap();
+    std::fs::write(config, text + "[kernel]\nproc = \"/nowhere\"\nsys = \"/neither\"\n").unwrap();
     let wrong = agent.output(&["check"]);
     assert_eq!(wrong.status.code(), Some(1));
-    let said = String::from_utf8(wrong.stdout).unwrap();
-    assert!(said.contains("wrong: service.listen"), "{said}");
-    assert!(said.contains("wrong: kernel.proc /nowhere is no folder"), "{said}");
+    let wrong = said(&wrong);
+    let found: Vec<_> = wrong.lines().filter(|line| line.starts_with("wrong:")).collect();
+    assert_eq!(
+        found,
+        ["wrong: kernel.proc /nowhere is no folder", "wrong: kernel.sys /neither is no folder"],
+        "{wrong}"
+    );
+    assert!(notes.iter().all(|note| wrong.contains(note)), "{wrong}");
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn check_changes_nothing() {
+    let world = World::new();
+    let plan = world.agent().cold();
+    let state_dir = plan.folder().join("state");
+    let check = plan.clone().output(&["check"]);
+    assert!(check.status.success(), "{check:?}");
+    let note = format!("note:  state_dir {} will be made\n", state_dir.display());
+    assert!(said(&check).contains(&note), "{check:?}");
+    assert!(!state_dir.exists());
+
+    let mut agent = plan.start();
+    agent.until_plugin("cpu", "ready");
+    agent.stop();
+    let before = listing(agent.folder());
+    assert!(before.iter().any(|entry| entry.contains("cwasm")), "{before:?}");
+    let check = agent.output(&["check"]);
+    assert!(check.status.success(), "{check:?}");
+    assert_eq!(listing(agent.folder()), before);
+}
+
+/// A folder and everything in it: what it is, how long, since when.
+fn listing(folder: &Path) -> Vec<String> {
+    let list = Command::new("find").arg(folder).args(["-printf", "%p %M %u %s %T@ %C@\\n"]).output().unwrap();
+    assert!(list.status.success(), "{list:?}");
+    let mut list: Vec<_> = said(&list).lines().map(str::to_owned).collect();
+    list.sort();
+    list
+}
+
+#[test]
+fn a_state_directory_that_others_can_write_to_is_refused_with_the_remedy() {
+    let world = World::new();
+    let plan = world.agent();
+    let state_dir = plan.folder().join("state");
+    let chmod = |mode| std::fs::set_permissions(&state_dir, Permissions::from_mode(mode)).unwrap();
+    std::fs::create_dir(&state_dir).unwrap();
+    for mode in [0o770, 0o702] {
+        chmod(mode);
+        let check = plan.clone().output(&["check"]);
+        assert_eq!(check.status.code(), Some(1), "{check:?}");
+        let wrong = said(&check);
+        let wrong: Vec<_> = wrong.lines().filter(|line| line.starts_with("wrong:")).collect();
+        assert!(wrong.len() == 1 && wrong[0].contains("chmod go-w"), "{wrong:?}");
+        let mut run = plan.clone().launch();
+        assert_eq!(run.wait().code(), Some(1));
+        let log = run.log();
+        let last = log.lines().last().unwrap();
+        assert!(last.contains("chmod go-w") && last.contains(state_dir.to_str().unwrap()), "{log}");
+    }
+    chmod(0o750);
+    plan.start().until_plugin("cpu", "ready");
 }
 
 #[test]
@@ -72,6 +150,56 @@ fn a_log_file_takes_the_log() {
 }
 
 #[test]
+fn words_of_rust_log_that_are_not_understood_are_named() {
+    let world = World::new();
+    let mut agent = world.agent().rust_log("debgu").start();
+    let warning = agent.process.until_log("not understood");
+    assert!(warning.contains("WARN") && warning.contains("RUST_LOG=\"debgu\""), "{warning}");
+    // The usual lines, and no others.
+    agent.process.until_log("plugin ready plugin=cpu");
+    let log = agent.process.log();
+    assert!(!log.contains("DEBUG") && !log.contains("TRACE"), "{log}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_nothing() {
+    let world = World::new();
+    let mut agent = world.agent().rust_log("trace").unread().start();
+    let manager = world.listener();
+    let stranger = world.address(66);
+    let (queries, group) = (sender_at(stranger), world.group());
+    // Every connection that breaks is a line.
+    let pester = || {
+        for _ in 0..100 {
+            let mut stream = connect_from(stranger, agent.service()).unwrap();
+            stream.write_all(b"\x01\x02\x03\r\n\r\n").unwrap();
+            let broken = stream.read_to_end(&mut Vec::new());
+            assert!(!broken.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "no answer");
+            queries.send_to(b"no query", (group.address, group.port)).unwrap();
+        }
+    };
+    let lost = || agent.metric("cardcage_agent_log_lines_lost_total");
+    until("lines are lost", || {
+        pester();
+        (lost() > 0.0).then_some(())
+    });
+    for _ in 0..5 {
+        let before = lost();
+        pester();
+        let asked = Instant::now();
+        let report = manager.answer("/resource");
+        let took = report.at.saturating_duration_since(asked);
+        assert!(took < Duration::from_secs(1), "the report took {took:?}");
+        assert!(lost() > before, "somebody reads the log");
+    }
+    let asked = Instant::now();
+    let ended = agent.stop();
+    let took = asked.elapsed();
+    assert!(ended.success(), "{ended:?}");
+    assert!(took < Duration::from_secs(4), "it took {took:?}");
+}
+
+#[test]
 fn a_killed_agent_comes_back_as_itself() {
     let world = World::new();
     let mut agent = world.agent().start();
@@ -95,29 +223,6 @@ fn a_second_agent_in_the_same_state_directory_does_not_start() {
     let second = agent.output(&["run"]);
     assert_eq!(second.status.code(), Some(1), "{second:?}");
     assert!(!second.stderr.is_empty());
-}
-
-#[test]
-fn compiled_code_that_was_tampered_with_is_made_anew() {
-    let world = World::new();
-    let mut agent = world.agent().start();
-    agent.until_plugin("cpu", "ready");
-    agent.stop();
-    let compiled = agent.folder().join("state/compiled");
-    let mut damaged = 0;
-    for entry in std::fs::read_dir(&compiled).unwrap() {
-        let path = entry.unwrap().path();
-        let mut code = std::fs::read(&path).unwrap();
-        let middle = code.len() / 2;
-        code[middle] ^= 1;
-        std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, code).unwrap();
-        damaged += 1;
-    }
-    assert!(damaged >= 7);
-    agent.start_again();
-    agent.until_plugin("cpu", "ready");
-    assert!(agent.process.log().contains("compiled plugin does not load, it is made anew"));
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn a_flood_is_cut_off_and_another_manager_is_answered_at_once() {
 #[test]
 fn a_manager_that_does_not_answer_delays_no_other() {
     let world = World::new();
-    let agent = world.agent().start();
+    let mut agent = world.agent().start();
     let silent = world.listener_at(10, Manner::Silent);
     let manager = world.listener();
     let nobody = {
@@ -179,7 +179,7 @@ fn a_manager_that_does_not_answer_delays_no_other() {
     until("the other reports are given up", || {
         (failed("late", "/resource") == 3.0 && failed("unreachable", "/heartbeat") == 1.0).then_some(())
     });
-    assert!(agent.process.log().contains("reports are not delivered"));
+    agent.process.until_log("reports are not delivered");
 }
 
 #[test]
@@ -229,4 +229,50 @@ fn answers_of_several_agents_are_spread_and_each_keeps_its_place() {
     let latest = first.iter().map(|(_, place)| place).max().unwrap();
     assert!(*latest - *earliest > Duration::from_millis(20), "all at once: {first:?}");
     manager.had_no_more();
+}
+
+#[test]
+fn two_managers_that_number_their_queries_do_not_silence_each_other() {
+    let world = World::new();
+    let agent = world.agent().start();
+    let managers = [1, 10].map(|host| world.listener_at(host, Manner::Right));
+    for number in 1..=4 {
+        for manager in &managers {
+            let more = json!({"query_id": number.to_string(), "extensions": ["cardcage/1"]});
+            manager.send(manager.query("/heartbeat", &more).to_string().as_bytes());
+            let report = manager.report();
+            assert_eq!(report.data()["cardcage"]["query_id"], number.to_string());
+            // For so long the same number from elsewhere is taken for a copy.
+            std::thread::sleep(Duration::from_millis(600));
+        }
+    }
+    assert_eq!((agent.queries("accepted"), agent.queries("duplicate")), (8.0, 0.0));
+    managers.iter().for_each(Listener::had_no_more);
+}
+
+#[test]
+fn a_manager_that_spreads_its_answers_over_a_minute_delays_no_other() {
+    let world = World::new();
+    let agent = world.agent().start();
+    let patient = world.listener_at(10, Manner::Right);
+    let manager = world.listener();
+    for number in 0..64 {
+        let more = json!({"query_id": number.to_string(), "spread_ms": 60_000});
+        patient.send(patient.query("/resource", &more).to_string().as_bytes());
+        // A burst of all of them could be longer than what the socket holds.
+        if number % 8 == 7 {
+            until_counted(&agent, "accepted", number + 1);
+        }
+    }
+    for url in ["/heartbeat", "/resource"].repeat(4) {
+        let asked = Instant::now();
+        let report = manager.answer(url);
+        let took = report.at.saturating_duration_since(asked);
+        assert!(took < Duration::from_secs(1), "the report took {took:?}");
+    }
+    assert_eq!(agent.queries("busy"), 0.0);
+    for url in ["/heartbeat", "/resource"] {
+        let busy = format!("cardcage_agent_reports_total{{outcome=\"busy\",url=\"{url}\"}}");
+        assert_eq!(agent.metric(&busy), 0.0, "{url}");
+    }
 }

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use cardcage_tests::{ACME_BOARD, Agent, AgentPlan, HOSTILE, Listener, Plugin, World, until};
+use cardcage_tests::{
+    ACME_BOARD, Agent, AgentPlan, HOSTILE, Listener, Plugin, World, connect_from, get_from, until,
+};
 use serde_json::Value;
 
 /// Two cadences of the built-in probes, which sample every two seconds.
@@ -23,7 +25,7 @@ const PEAK_KIB: u64 = 192 << 10;
 pub(crate) struct Siege {
     pub(crate) agent: Agent,
     manager: Listener,
-    _world: World,
+    world: World,
 }
 
 impl Siege {
@@ -42,7 +44,7 @@ impl Siege {
         let world = World::new();
         let plan = world.agent().plugin("acme-board.wasm", ACME_BOARD.packed());
         let agent = besiege(plan).start();
-        let siege = Self { agent, manager: world.listener(), _world: world };
+        let siege = Self { agent, manager: world.listener(), world };
         siege.agent.until_plugin("acme-board", "ready");
         siege
     }
@@ -126,4 +128,28 @@ impl Siege {
         let peak = self.agent.process.peak_memory_kib();
         assert!(peak < PEAK_KIB, "the agent had {peak} KiB");
     }
+}
+
+/// Three times as many as the agent takes, all from one address.
+#[test]
+fn connections_that_nobody_uses_leave_room_for_those_that_are_used() {
+    let mut siege = Siege::with(|plan| plan);
+    let service = siege.agent.service();
+    let [hoarder, other] = [66, 67].map(|host| siege.world.address(host));
+    let hoard: Vec<_> = (0..200).map(|_| connect_from(hoarder, service).unwrap()).collect();
+    for from in [other, hoarder] {
+        for path in ["/plugins", "/metrics"] {
+            let asked = Instant::now();
+            let answer = get_from(from, service, path).unwrap();
+            let took = asked.elapsed();
+            assert!(answer.status == 200 && took < ANSWER, "{path} took {from} {took:?}: {answer:?}");
+        }
+    }
+    const SENTENCE: &str = "no connection is left";
+    let line = siege.agent.process.until_log(SENTENCE);
+    assert!(line.contains(&format!("peer={hoarder} ")), "{line}");
+    let log = siege.agent.process.log();
+    assert_eq!(log.matches(SENTENCE).count(), 1, "{log}");
+    siege.answers();
+    drop(hoard);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
-use crate::executables::executable;
+use crate::executables::{executable, install};
 use crate::http::{Answer, get};
 use crate::namespace::Namespace;
 use crate::patience::until;
@@ -20,7 +20,7 @@ use crate::world::Group;
 const SERVICE_PORT: u16 = 23980;
 
 /// An agent before its start.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct AgentPlan {
     folder: PathBuf,
@@ -35,6 +35,9 @@ pub struct AgentPlan {
     flags: Vec<String>,
     cold: bool,
     started_in: PathBuf,
+    rust_log: String,
+    unread: bool,
+    installed: bool,
 }
 
 impl AgentPlan {
@@ -51,6 +54,9 @@ impl AgentPlan {
             plugins: Vec::new(),
             flags: Vec::new(),
             cold: false,
+            rust_log: "info".into(),
+            unread: false,
+            installed: false,
         }
     }
 
@@ -93,7 +99,22 @@ impl AgentPlan {
         self
     }
 
-    /// The agent's own folder: `agent.toml`, `state`, `plugins`.
+    /// What `RUST_LOG` says instead of `info`.
+    pub fn rust_log(self, words: &str) -> Self {
+        Self { rust_log: words.to_owned(), ..self }
+    }
+
+    /// Nobody reads what it writes: that is a pipe, which fills up.
+    pub fn unread(self) -> Self {
+        Self { unread: true, ..self }
+    }
+
+    /// Runs from a folder of its own, where its compiler is missing until [`Agent::install_compiler`].
+    pub fn without_compiler(self) -> Self {
+        Self { installed: true, ..self }
+    }
+
+    /// The agent's own folder: `agent.toml`, `state`, `plugins`, perhaps `bin`.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -106,8 +127,7 @@ impl AgentPlan {
     #[track_caller]
     pub fn start(self) -> Agent {
         let prepared = self.prepare();
-        let mut process = prepared.launch();
-        process.until_log("service is open");
+        let process = prepared.open();
         Agent { prepared, process }
     }
 
@@ -141,31 +161,44 @@ impl AgentPlan {
             self.group.address, self.group.port, self.interfaces, self.listen,
         );
         std::fs::write(self.folder.join("agent.toml"), own + &self.config).unwrap();
-        let service = SocketAddrV4::new(self.address, SERVICE_PORT);
-        let (folder, started_in) = (self.folder, self.started_in);
-        Prepared { folder, started_in, machine: self.machine, service, flags: self.flags }
+        let executable = match self.installed {
+            true => install("cardcage-agent", &self.folder.join("bin")),
+            false => executable("cardcage-agent"),
+        };
+        Prepared {
+            executable,
+            folder: self.folder,
+            started_in: self.started_in,
+            machine: self.machine,
+            service: SocketAddrV4::new(self.address, SERVICE_PORT),
+            flags: self.flags,
+            rust_log: self.rust_log,
+            unread: self.unread,
+        }
     }
 }
 
 /// What an agent is started from, again and again.
 #[derive(Debug)]
 struct Prepared {
+    executable: PathBuf,
     folder: PathBuf,
     started_in: PathBuf,
     machine: Option<Arc<Namespace>>,
     service: SocketAddrV4,
     flags: Vec<String>,
+    rust_log: String,
+    unread: bool,
 }
 
 impl Prepared {
     fn command(&self, words: &[&str]) -> Command {
-        let agent = executable("cardcage-agent");
         let mut command = match &self.machine {
-            Some(machine) => machine.command(&agent),
-            None => Command::new(agent),
+            Some(machine) => machine.command(&self.executable),
+            None => Command::new(&self.executable),
         };
         command.args(words).arg("--config").arg(self.folder.join("agent.toml"));
-        command.env("RUST_LOG", "info").current_dir(&self.started_in);
+        command.env("RUST_LOG", &self.rust_log).current_dir(&self.started_in);
         command
     }
 
@@ -173,7 +206,21 @@ impl Prepared {
         let mut command = self.command(&["run"]);
         command.args(&self.flags);
         let name = self.folder.file_name().unwrap().to_string_lossy().into_owned();
-        Process::start(&name, command, &self.folder.join("log"))
+        let start = if self.unread { Process::start_unread } else { Process::start };
+        start(&name, command, &self.folder.join("log"))
+    }
+
+    /// Launches it and waits until it answers.
+    #[track_caller]
+    fn open(&self) -> Process {
+        let log = self.folder.join("log");
+        let written = std::fs::metadata(log).map_or(0, |log| usize::try_from(log.len()).unwrap());
+        let mut process = self.launch();
+        match self.unread {
+            false => drop(process.until_log_from(written, "service is open")),
+            true => until("its service answers", || get(self.service, "/healthz").ok().map(drop)),
+        }
+        process
     }
 }
 
@@ -281,8 +328,12 @@ impl Agent {
     /// Starts it again, with the same configuration and state.
     #[track_caller]
     pub fn start_again(&mut self) {
-        let written = self.process.log().len();
-        self.process = self.prepared.launch();
-        self.process.until_log_from(written, "service is open");
+        self.process = self.prepared.open();
+    }
+
+    /// Puts the compiler beside an agent that was started without.
+    #[track_caller]
+    pub fn install_compiler(&self) {
+        install("cardcage-compile", self.prepared.executable.parent().unwrap());
     }
 }

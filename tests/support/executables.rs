@@ -1,6 +1,7 @@
 //! The products under test, built beside the test executable.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The folder of the profile that the tests were built in: `target/debug`.
 pub(crate) fn folder() -> PathBuf {
@@ -19,4 +20,17 @@ pub(crate) fn executable(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// A copy of one of them in a folder, which is made.
+#[track_caller]
+pub(crate) fn install(name: &str, folder: &Path) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    // By another process: a file that this one had open for writing could not be started, as long as some child of
+    // another test still has the handle. And all of it at once.
+    let (new, installed) = (folder.join(format!(".{name}")), folder.join(name));
+    let copied = Command::new("cp").arg(executable(name)).arg(&new).status().unwrap();
+    assert!(copied.success(), "{name} cannot be copied");
+    std::fs::rename(new, &installed).unwrap();
+    installed
 }

@@ -24,11 +24,17 @@ pub const ACME_BOARD: Guest = guest!("acme-board");
 pub const HOSTILE: Guest = guest!("hostile");
 /// Never ends starting.
 pub const LOOPS_AT_START: Guest = guest!("loops-at-start");
+/// Panics in every sample, as the built-in plugins would: without std.
+pub const PANICS_WITHOUT_STD: Guest = guest!("panics-without-std");
 
 impl Guest {
     /// All of them.
-    pub(crate) const ALL: [(&str, Self); 3] =
-        [("acme-board", ACME_BOARD), ("hostile", HOSTILE), ("loops-at-start", LOOPS_AT_START)];
+    pub(crate) const ALL: [(&str, Self); 4] = [
+        ("acme-board", ACME_BOARD),
+        ("hostile", HOSTILE),
+        ("loops-at-start", LOOPS_AT_START),
+        ("panics-without-std", PANICS_WITHOUT_STD),
+    ];
 
     /// The plugin as its vendor ships it.
     #[track_caller]

@@ -1,9 +1,14 @@
 //! Plain requests to the products' own services.
 
-use std::net::SocketAddrV4;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Longest time for an answer.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// An answer, whatever its status.
 #[derive(Debug, Clone)]
@@ -39,13 +44,34 @@ pub fn delete(service: SocketAddrV4, path: &str, token: Option<&str>) -> Result<
     read(request.call()?)
 }
 
+/// Sends a GET from an address of this machine.
+pub fn get_from(address: Ipv4Addr, service: SocketAddrV4, path: &str) -> std::io::Result<Answer> {
+    let mut stream = connect_from(address, service)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
+    Ok(Answer { status, body: body.to_owned() })
+}
+
+/// A connection from an address of this machine.
+pub fn connect_from(address: Ipv4Addr, service: SocketAddrV4) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddrV4::new(address, 0).into())?;
+    socket.set_read_timeout(Some(DEADLINE))?;
+    socket.connect(&service.into())?;
+    Ok(socket.into())
+}
+
 fn url(service: SocketAddrV4, path: &str) -> String {
     format!("http://{service}{path}")
 }
 
 fn client() -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
-    config.timeout_global(Some(Duration::from_secs(10))).build().into()
+    config.timeout_global(Some(DEADLINE)).build().into()
 }
 
 fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {

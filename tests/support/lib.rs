@@ -18,6 +18,7 @@
 )]
 
 mod agent; // cardcage-agent, as an operator runs it
+mod disk; // a disk that is full
 mod executables; // where the products are
 mod guests; // plugins that vendors and enemies ship
 mod http; // plain requests
@@ -27,18 +28,19 @@ mod namespace; // machines and switches of a test's own
 mod patience; // waiting for states
 mod process; // a child and its log
 mod prometheus; // what its tool says
-mod stuck; // files that never answer
+mod stuck; // files that never answer, or late
 mod warm; // built-in plugins, compiled once
 mod world; // folders and addresses of one test
 
 pub use agent::{Agent, AgentPlan, Plugin};
-pub use guests::{ACME_BOARD, Guest, HOSTILE, LOOPS_AT_START};
-pub use http::{Answer, delete, get, post};
+pub use disk::FullDisk;
+pub use guests::{ACME_BOARD, Guest, HOSTILE, LOOPS_AT_START, PANICS_WITHOUT_STD};
+pub use http::{Answer, connect_from, delete, get, get_from, post};
 pub use listener::{Listener, Manner, Report, sender_at};
 pub use manager::{Manager, ManagerPlan};
 pub use namespace::{Lab, Namespace, namespaces_are_allowed, skip};
 pub use patience::{PATIENCE, until};
 pub use process::Process;
 pub use prometheus::check_metrics;
-pub use stuck::StuckFiles;
+pub use stuck::{Content, StuckFiles};
 pub use world::{Group, World};

@@ -1,6 +1,7 @@
 //! A child and its log. It ends with its handle, however the test ends.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
+use std::io::PipeReader;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -18,16 +19,37 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// The end of its output that nobody reads from.
+    _unread: Option<PipeReader>,
     ended: Option<ExitStatus>,
 }
 
 impl Process {
     /// Starts it; its output is appended to the log.
     #[track_caller]
-    pub fn start(name: &str, mut command: Command, log: &Path) -> Self {
+    pub fn start(name: &str, command: Command, log: &Path) -> Self {
         let file = OpenOptions::new().create(true).append(true).open(log).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(clone(&file)).stderr(file).spawn().unwrap();
-        Self { name: name.to_owned(), child, log: log.to_owned(), ended: None }
+        Self::spawn(name, command, log, file.try_clone().unwrap(), file, None)
+    }
+
+    /// Starts it; its output goes into a pipe that is never read, so the log stays as it is.
+    #[track_caller]
+    pub fn start_unread(name: &str, command: Command, log: &Path) -> Self {
+        let (unread, pipe) = std::io::pipe().unwrap();
+        Self::spawn(name, command, log, pipe.try_clone().unwrap(), pipe, Some(unread))
+    }
+
+    #[track_caller]
+    fn spawn(
+        name: &str,
+        mut command: Command,
+        log: &Path,
+        stdout: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+        unread: Option<PipeReader>,
+    ) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().unwrap();
+        Self { name: name.to_owned(), child, log: log.to_owned(), _unread: unread, ended: None }
     }
 
     pub fn pid(&self) -> u32 {
@@ -94,10 +116,6 @@ impl Process {
             self.wait();
         }
     }
-}
-
-fn clone(file: &File) -> File {
-    file.try_clone().unwrap()
 }
 
 impl Drop for Process {

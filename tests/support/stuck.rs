@@ -1,11 +1,13 @@
 //! Files that block: a folder of its own (FUSE), some files of which never answer a read, as those of a dead sensor or
-//! of a dead server do not. The smallest part of the protocol that the kernel needs (linux/fuse.h).
+//! of a dead server do not, or take their time. The smallest part of the protocol that the kernel needs (linux/fuse.h).
+//! One request is served after the other: that is how a bus is.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, sleep};
+use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -32,8 +34,18 @@ const ENOSYS: i32 = 38;
 /// Number of the folder itself; the files follow.
 const FOLDER: u64 = 1;
 
-/// A file's name and content; none for a file that never answers.
-type Entry = (&'static str, Option<&'static str>);
+/// What a file says, and when.
+#[derive(Debug, Clone, Copy)]
+pub enum Content {
+    Now(&'static str),
+    /// The files beside it wait for as long.
+    After(Duration, &'static str),
+    /// The files beside it answer.
+    Never,
+}
+
+/// The name of a file, and what it says.
+type Entry = (String, Content);
 
 /// The folder, for as long as this lives.
 #[derive(Debug)]
@@ -46,7 +58,11 @@ impl StuckFiles {
     /// Puts the files into a folder, which is made. `None`, and a word to the reader of the tests, where this machine
     /// does not let a test do so.
     #[track_caller]
-    pub fn at(test: &str, folder: &Path, files: &[Entry]) -> Option<Self> {
+    pub fn at<N: Into<String>>(
+        test: &str,
+        folder: &Path,
+        files: impl IntoIterator<Item = (N, Content)>,
+    ) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let Ok(kernel) = OpenOptions::new().read(true).write(true).open("/dev/fuse") else {
             skip(test, "root and /dev/fuse");
@@ -59,7 +75,7 @@ impl StuckFiles {
             skip(test, &format!("root to mount: {error}"));
             return None;
         }
-        let files = files.to_vec();
+        let files: Vec<Entry> = files.into_iter().map(|(name, content)| (name.into(), content)).collect();
         let server = Builder::new().name("stuck files".into()).spawn(move || serve(kernel, &files)).unwrap();
         Some(Self { folder: folder.to_owned(), server: Some(server) })
     }
@@ -78,9 +94,16 @@ fn serve(mut kernel: File, files: &[Entry]) {
     let mut request = vec![0; 1 << 20];
     while let Ok(length) = kernel.read(&mut request) {
         let request = Request(&request[..length]);
+        if request.opcode() == READ {
+            match request.content(files) {
+                Content::Never => continue,
+                // Only the value is on the bus; that nothing follows is known.
+                Content::After(pause, _) if request.offset() == 0 => sleep(pause),
+                Content::After(..) | Content::Now(_) => {}
+            }
+        }
         let (whom, answer) = match request.opcode() {
             FORGET | BATCH_FORGET => continue,
-            READ if request.file(files).is_some_and(|(_, content)| content.is_none()) => continue,
             // Whoever waits is killed; the kernel lets it go with this.
             INTERRUPT => (request.long(40), Err(EINTR)),
             _ => (request.long(8), request.answer(files)),
@@ -118,8 +141,14 @@ impl Request<'_> {
         self.long(16)
     }
 
-    fn file(&self, files: &[Entry]) -> Option<Entry> {
-        files.get(usize::try_from(self.node().checked_sub(FOLDER + 1)?).ok()?).copied()
+    /// Of a request to read.
+    fn offset(&self) -> u64 {
+        self.long(48)
+    }
+
+    fn content(&self, files: &[Entry]) -> Content {
+        let number = self.node().checked_sub(FOLDER + 1).and_then(|number| usize::try_from(number).ok());
+        number.and_then(|number| files.get(number)).map_or(Content::Now(""), |(_, content)| *content)
     }
 
     fn answer(&self, files: &[Entry]) -> Result<Vec<u8>, i32> {
@@ -139,11 +168,14 @@ impl Request<'_> {
             // No handle; read without the page cache, as files of /sys are.
             OPEN | OPENDIR => Ok([0_u64.to_ne_bytes(), 1_u64.to_ne_bytes()].concat()),
             READ => {
-                let content = self.file(files).and_then(|(_, content)| content).unwrap_or_default();
-                let from = usize::try_from(self.long(48)).unwrap().min(content.len());
-                Ok(content.as_bytes()[from..].to_vec())
+                let text = match self.content(files) {
+                    Content::Now(text) | Content::After(_, text) => text,
+                    Content::Never => "",
+                };
+                let from = usize::try_from(self.offset()).unwrap().min(text.len());
+                Ok(text.as_bytes()[from..].to_vec())
             }
-            READDIR if self.long(48) == 0 => Ok(list(files)),
+            READDIR if self.offset() == 0 => Ok(list(files)),
             READDIR => Ok(Vec::new()),
             RELEASE | RELEASEDIR => Ok(Vec::new()),
             _ => Err(ENOSYS),
