@@ -1,7 +1,6 @@
 //! `cardcage-agent`: load, build, run, drain.
 
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -53,7 +52,7 @@ struct Run {
     /// Stay in the foreground. The agent always does; the flag is there for scripts that pass it.
     #[arg(short = 'f')]
     foreground: bool,
-    /// Write the log to this file instead of the standard error.
+    /// Write the log to this file instead of the standard error. SIGHUP opens it anew, as logrotate wants.
     #[arg(short = 'L', value_name = "FILE")]
     log: Option<PathBuf>,
     /// Write the process id to this file, and remove it at the end.
@@ -88,16 +87,13 @@ fn load(file: &ConfigFile) -> Result<Config> {
 }
 
 fn start(run: Run, config: Config) -> Result<()> {
-    let _log = log::start(run.log.as_deref().map(open_log).transpose()?)?;
-    let _pid = run.pid.map(PidFile::write).transpose()?;
+    let _log = log::start(run.log)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let signals = Signals::catch().context("signals cannot be received")?;
-        App::build(config)?.run_until(signals.first()).await
+        let app = App::build(config)?;
+        // Only now is it certain that this is the one that runs.
+        let _pid = run.pid.map(PidFile::write).transpose()?;
+        app.run_until(signals.first()).await
     })
-}
-
-fn open_log(path: &Path) -> Result<File> {
-    let file = OpenOptions::new().create(true).append(true).open(path);
-    file.with_context(|| format!("the log {} cannot be opened", path.display()))
 }

@@ -10,20 +10,22 @@
 //! | results  | JoinSet | a task each report  | [`Reporter`] |
 //!
 //! Each report is a task of its own from the moment that it is due, so a manager that does not answer delays nobody; how
-//! many wait and how many are under way is bounded, in all and for each manager.
+//! many wait and how many are under way is bounded, in all and for each manager; where there is no room, the manager with
+//! the most makes it.
 
 mod deliveries;
 mod post;
 mod share;
 mod waiting;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio::task::{self, JoinError, JoinSet};
+use tokio::task::{self, AbortHandle, JoinError, JoinSet};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
@@ -95,9 +97,21 @@ pub struct Reporter {
     telemetry: Telemetry,
     waiting: Waiting,
     under_way: JoinSet<Report>,
-    /// By address alone: a port is chosen by whoever asks.
-    managers: HashMap<task::Id, Ipv4Addr>,
+    tasks: HashMap<task::Id, UnderWay>,
     deliveries: Deliveries,
+}
+
+/// A report that is being sent.
+struct UnderWay {
+    accepted: Accepted,
+    task: AbortHandle,
+}
+
+impl UnderWay {
+    /// The address alone: a port is chosen by whoever asks.
+    fn manager(&self) -> Ipv4Addr {
+        *self.accepted.query.manager.ip()
+    }
 }
 
 /// What every report is made from.
@@ -135,7 +149,7 @@ impl Reporter {
             telemetry,
             waiting: Waiting::default(),
             under_way: JoinSet::new(),
-            managers: HashMap::new(),
+            tasks: HashMap::new(),
             deliveries: Deliveries::default(),
         }
     }
@@ -187,28 +201,43 @@ impl Reporter {
     }
 
     fn start(&mut self, accepted: Accepted) {
-        let manager = *accepted.query.manager.ip();
-        let for_manager = self.managers.values().filter(|other| **other == manager).count();
-        if self.under_way.len() >= UNDER_WAY || for_manager >= UNDER_WAY_FOR_ONE {
+        let own = self.of(*accepted.query.manager.ip());
+        if own >= UNDER_WAY_FOR_ONE || self.tasks.len() >= UNDER_WAY && !self.make_room(own + 1) {
             return self.not_sent(&accepted, Outcome::Busy, "too many reports are under way");
         }
-        let source = Arc::clone(&self.source);
+        let (source, query) = (Arc::clone(&self.source), accepted.clone());
         let task = self.under_way.spawn(async move {
-            let result = source.answer(&accepted).await;
-            Report::over(&accepted, result)
+            let result = source.answer(&query).await;
+            Report::over(&query, result)
         });
-        self.managers.insert(task.id(), manager);
+        self.tasks.insert(task.id(), UnderWay { accepted, task });
+    }
+
+    fn of(&self, manager: Ipv4Addr) -> usize {
+        self.tasks.values().filter(|other| other.manager() == manager).count()
+    }
+
+    /// Gives up the oldest report to the manager that has the most, and more than this, under way.
+    fn make_room(&mut self, most: usize) -> bool {
+        let by_size = |(_, under_way): &(&task::Id, &UnderWay)| {
+            (self.of(under_way.manager()), Reverse(under_way.accepted.received))
+        };
+        let greediest = self.tasks.iter().max_by_key(by_size);
+        let gives_way = greediest.filter(|(_, task)| self.of(task.manager()) > most).map(|(id, _)| *id);
+        let Some(UnderWay { accepted, task }) = gives_way.and_then(|id| self.tasks.remove(&id)) else {
+            return false;
+        };
+        task.abort();
+        self.not_sent(&accepted, Outcome::Busy, "gave way to the report of another manager");
+        true
     }
 
     fn ended(&mut self, ended: Result<(task::Id, Report), JoinError>) {
         match ended {
-            Ok((id, report)) => {
-                self.managers.remove(&id);
-                self.note(&report);
-            }
-            Err(error) => {
-                self.managers.remove(&error.id());
-            }
+            // One that was given up while it ended is noted already.
+            Ok((id, report)) if self.tasks.remove(&id).is_some() => self.note(&report),
+            Ok(_) => {}
+            Err(error) => _ = self.tasks.remove(&error.id()),
         }
     }
 

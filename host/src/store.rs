@@ -52,9 +52,8 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
     move |source| StoreError { action, path, source }
 }
 
-/// The identity in the state directory; at the first start, a new one.
+/// The identity in a state directory that is taken; at the first start, a new one.
 pub fn agent_id(state_dir: &Path) -> Result<AgentId, StoreError> {
-    fs::create_dir_all(state_dir).map_err(failed("create", state_dir))?;
     let path = state_dir.join(FILE);
     match read(&path).map_err(failed("read", &path))? {
         Stored::Id(id) => return Ok(id),
@@ -120,10 +119,9 @@ mod tests {
     #[test]
     fn the_identity_is_made_once_and_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        let first = agent_id(&state).unwrap();
-        assert_eq!(agent_id(&state).unwrap(), first);
-        assert_eq!(fs::read_to_string(state.join(FILE)).unwrap(), format!("{first}\n"));
+        let first = agent_id(dir.path()).unwrap();
+        assert_eq!(agent_id(dir.path()).unwrap(), first);
+        assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), format!("{first}\n"));
     }
 
     #[test]

@@ -8,7 +8,8 @@
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Lines that nobody took, in all.
 static LOST: AtomicU64 = AtomicU64::new(0);
+/// The file is to be opened anew.
+static REOPEN: AtomicBool = AtomicBool::new(false);
 
 /// Lines that were lost because the queue was full. For the metrics.
 pub fn lost() -> u64 {
@@ -42,12 +45,15 @@ pub struct Log(Lines);
 
 /// Starts to log into a file, or to the standard error. `RUST_LOG` chooses what is logged, such as `debug` or
 /// `warn,cardcage_agent::discovery=debug`; colours only on a terminal.
-pub fn start(file: Option<File>) -> Result<Log> {
+pub fn start(file: Option<PathBuf>) -> Result<Log> {
     let colours = file.is_none() && io::stderr().is_terminal() && !no_colour();
     let sink = match file {
-        Some(file) => file,
+        Some(path) => Sink::File(open(&path)?, path),
         // A copy, because a write that does not end would hold the lock of the original.
-        None => io::stderr().as_fd().try_clone_to_owned().context("the standard error is closed")?.into(),
+        None => {
+            let copy = io::stderr().as_fd().try_clone_to_owned().context("the standard error is closed")?;
+            Sink::StandardError(copy.into())
+        }
     };
     let lines = Lines::to(sink)?;
     let (chosen, misunderstood) = chosen(std::env::var("RUST_LOG").ok());
@@ -60,6 +66,42 @@ pub fn start(file: Option<File>) -> Result<Log> {
         );
     }
     Ok(Log(lines))
+}
+
+/// Opens the file of the log anew at the next line: somebody has moved it away.
+pub fn reopen() {
+    REOPEN.store(true, Ordering::Relaxed);
+}
+
+/// Where the lines go.
+enum Sink {
+    StandardError(File),
+    File(File, PathBuf),
+}
+
+impl Write for Sink {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::StandardError(file) => file.write(line),
+            Self::File(file, path) => {
+                if REOPEN.swap(false, Ordering::Relaxed)
+                    && let Ok(new) = open(path)
+                {
+                    *file = new;
+                }
+                file.write(line)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    let file = File::options().create(true).append(true).open(path);
+    file.with_context(|| format!("the log {} cannot be opened", path.display()))
 }
 
 fn no_colour() -> bool {
@@ -215,6 +257,20 @@ mod tests {
         let began = Instant::now();
         lines.end();
         assert!(began.elapsed() < 4 * GRACE);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("log"), folder.path().join("log.1"));
+        let mut sink = Sink::File(open(&path).unwrap(), path.clone());
+        sink.write_all(b"one\n").unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        sink.write_all(b"two\n").unwrap();
+        reopen();
+        sink.write_all(b"three\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&moved).unwrap(), "one\ntwo\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "three\n");
     }
 
     #[test]

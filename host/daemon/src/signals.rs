@@ -1,9 +1,12 @@
-//! SIGTERM and SIGINT: the first one stops the process in order, the second one at once.
+//! SIGTERM and SIGINT: the first one stops the process in order, the second one at once. SIGHUP ends nothing: it opens the
+//! log anew.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
+
+use crate::log;
 
 /// Exit status after a second signal, as a shell gives it for SIGINT.
 const CUT_SHORT: i32 = 130;
@@ -13,18 +16,29 @@ const CUT_SHORT: i32 = 130;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     /// Catches them. To be called within a runtime.
     pub fn catch() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => {
+                    log::reopen();
+                    info!("told to open the log anew");
+                }
+            }
         }
     }
 

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg};
 use nix::libc::O_NOFOLLOW;
-use nix::unistd::{AccessFlags, faccessat};
+use nix::unistd::{AccessFlags, faccessat, geteuid};
 
 /// The file that is locked. Nothing is ever written to it.
 const LOCK: &str = "lock";
@@ -29,6 +29,9 @@ pub enum StateDirError {
     /// Others could replace what is kept there: an identity, compiled code, a token.
     #[error("others can write to state_dir {}, and so replace what is kept there: chmod go-w", .0.display())]
     Open(PathBuf),
+    /// So could its owner.
+    #[error("state_dir {} belongs to another user, who can replace what is kept there: chown it to this one", .0.display())]
+    Foreign(PathBuf),
     /// Two processes would be one board, or overwrite each other's inventory.
     #[error("state_dir {} is taken by a process that runs; stop it, or give this one a state_dir of its own", .0.display())]
     Taken(PathBuf),
@@ -49,7 +52,12 @@ pub struct StateDir {
 impl StateDir {
     /// Makes the directory if need be, and takes it.
     pub fn take(path: &Path) -> Result<Self, StateDirError> {
-        fs::create_dir_all(path).map_err(failed("cannot make", path))?;
+        // Whatever the umask says.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed("cannot make", path))?;
         ours_alone(path)?;
         let file = path.join(LOCK);
         // A link that somebody put there is not followed.
@@ -68,8 +76,11 @@ impl StateDir {
 }
 
 fn ours_alone(path: &Path) -> Result<(), StateDirError> {
-    let mode = fs::metadata(path).map_err(failed("cannot look at", path))?.mode();
-    match mode & 0o022 {
+    let about = fs::metadata(path).map_err(failed("cannot look at", path))?;
+    if about.uid() != geteuid().as_raw() {
+        return Err(StateDirError::Foreign(path.to_owned()));
+    }
+    match about.mode() & 0o022 {
         0 => Ok(()),
         _ => Err(StateDirError::Open(path.to_owned())),
     }
@@ -121,7 +132,7 @@ pub fn look(path: &Path) -> Result<Looked, StateDirError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
     use super::*;
 
@@ -163,6 +174,26 @@ mod tests {
                 assert!(refusal.to_string().contains("chmod go-w"), "{refusal}");
             }
         }
+    }
+
+    #[test]
+    fn one_of_another_user_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        // Only root can give a folder away; whoever cannot has nothing to test here but `/`.
+        let foreign = match chown(dir.path(), Some(65_534), None) {
+            Ok(()) => dir.path(),
+            Err(_) => Path::new("/"),
+        };
+        let refusal = StateDir::take(foreign).unwrap_err().to_string();
+        assert!(refusal.contains("chown"), "{refusal}");
+    }
+
+    #[test]
+    fn a_new_one_is_private_whatever_the_umask() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/state");
+        let _taken = StateDir::take(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
     }
 
     #[test]

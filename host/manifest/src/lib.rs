@@ -119,10 +119,15 @@ impl Manifest {
         rule(
             "version",
             format!("{:?}", self.version),
-            "1 to 64 characters",
-            (1..=64).contains(&self.version.len()),
+            "1 to 64 bytes that can be shown",
+            (1..=64).contains(&self.version.len()) && is_plain(&self.version),
         )?;
-        rule("description", "too long".into(), "at most 256 bytes", self.description.len() <= 256)?;
+        rule(
+            "description",
+            format!("{} bytes", self.description.len()),
+            "at most 256 bytes that can be shown",
+            self.description.len() <= 256 && is_plain(&self.description),
+        )?;
         let Probe { every, deadline } = self.probe;
         let day = Duration::from_secs(24 * 60 * 60);
         rule(
@@ -162,6 +167,11 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Nothing that a terminal would obey.
+fn is_plain(text: &str) -> bool {
+    !text.chars().any(char::is_control)
 }
 
 fn is_name(name: &str) -> bool {

@@ -33,7 +33,7 @@ impl Roots {
         let sys = kernel.sys.clone().unwrap_or_else(|| "/sys".into());
         let proc = kernel.proc.clone().unwrap_or_else(|| "/proc".into());
         Self {
-            proc_answers_at_once: is_of_this_kernel(&proc),
+            proc_answers_at_once: is_of_this_kernel(&proc) && !is_covered(&proc, &mounts()),
             proc,
             sys_place: sys.canonicalize().unwrap_or_else(|_| sys.clone()),
             sys,
@@ -77,7 +77,37 @@ fn is_of_this_kernel(folder: &Path) -> bool {
     rustix::fs::statfs(folder).is_ok_and(|about| KINDS.contains(&about.f_type))
 }
 
+/// The facts that are read on the plugins' own thread.
+const FACTS: [&str; 5] = ["stat", "loadavg", "meminfo", "net", "net/dev"];
+
+/// Whether something is mounted over one of the facts: containers get some of them from a program (lxcfs), which may not
+/// answer. Asked of the table of mounts, since whoever asks the file may wait.
+fn is_covered(proc: &Path, mounts: &str) -> bool {
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    points.into_iter().any(|point| FACTS.iter().any(|fact| proc.join(fact) == Path::new(point)))
+}
+
+fn mounts() -> String {
+    std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()
+}
+
 /// As `uname -m` says it.
 fn machine() -> String {
     rustix::system::uname().machine().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_of_another_program_are_noticed() {
+        let table = "23 28 0:21 / /proc rw,nosuid - proc proc rw\n\
+                     31 23 0:27 / /proc/sys/fs/binfmt_misc rw - binfmt_misc binfmt_misc rw\n";
+        assert!(!is_covered(Path::new("/proc"), table));
+        let lxcfs = format!("{table}40 23 0:30 /proc/stat /proc/stat rw - fuse.lxcfs lxcfs rw\n");
+        assert!(is_covered(Path::new("/proc"), &lxcfs));
+        assert!(!is_covered(Path::new("/srv/board/proc"), &lxcfs));
+        assert!(!is_covered(Path::new("/proc"), ""));
+    }
 }

@@ -1,7 +1,8 @@
 //! How many queries are looked at: a bucket of tokens for each source, and one for all of them.
 //!
 //! A manager asks a few times in ten seconds, over a few interfaces; a benchmark some dozens of times a second. What
-//! is above that is dropped before it is parsed. A source that floods uses up its own tokens, not those of all.
+//! is above that is dropped before it is parsed. A source that floods uses up its own tokens, not those of all; and what
+//! all may use has a part that only quiet sources take from, so that some loud ones do not drown the others.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -17,7 +18,10 @@ struct Rate {
 }
 
 const ONE_SOURCE: Rate = Rate { per_second: 50.0, burst: 100.0 };
+/// For all loud sources together, and again for all quiet ones.
 const ALL_SOURCES: Rate = Rate { per_second: 200.0, burst: 400.0 };
+/// A source is quiet as long as it has this part of its tokens.
+const QUIET: f64 = 0.9;
 /// The most sources that are told apart.
 const SOURCES: usize = 1024;
 
@@ -52,27 +56,29 @@ impl Bucket {
 #[derive(Debug)]
 pub(super) struct Limiter {
     sources: HashMap<Ipv4Addr, Bucket>,
-    all: Bucket,
+    loud: Bucket,
+    quiet: Bucket,
 }
 
 impl Limiter {
     pub(super) fn new(now: Instant) -> Self {
-        Self { sources: HashMap::new(), all: Bucket::full(ALL_SOURCES, now) }
+        let all = Bucket::full(ALL_SOURCES, now);
+        Self { sources: HashMap::new(), loud: all, quiet: all }
     }
 
     pub(super) fn admit(&mut self, source: Ipv4Addr, now: Instant) -> Result<(), DropReason> {
-        if let Some(bucket) = self.bucket(source, now)
-            && !bucket.take(ONE_SOURCE, now)
-        {
-            return Err(DropReason::SourceFlood);
+        let mut quiet = false;
+        if let Some(bucket) = self.bucket(source, now) {
+            if !bucket.take(ONE_SOURCE, now) {
+                return Err(DropReason::SourceFlood);
+            }
+            quiet = bucket.tokens >= QUIET * ONE_SOURCE.burst;
         }
-        if !self.all.take(ALL_SOURCES, now) {
-            return Err(DropReason::Flood);
-        }
-        Ok(())
+        let all = if quiet { &mut self.quiet } else { &mut self.loud };
+        all.take(ALL_SOURCES, now).then_some(()).ok_or(DropReason::Flood)
     }
 
-    /// None where the table is full: then only the limit of all holds.
+    /// None where the table is full: then only the limit of all loud ones holds.
     fn bucket(&mut self, source: Ipv4Addr, now: Instant) -> Option<&mut Bucket> {
         if self.sources.len() >= SOURCES && !self.sources.contains_key(&source) {
             self.forget(now);
@@ -122,8 +128,24 @@ mod tests {
         let now = Instant::now();
         let mut limiter = Limiter::new(now);
         let all: usize = (0..100).map(|n| admitted(&mut limiter, source(n), 50, now)).sum();
-        assert_eq!(all, 400);
+        assert_eq!(all, 800);
         assert_eq!(limiter.admit(source(200), now), Err(DropReason::Flood));
+    }
+
+    #[test]
+    fn loud_sources_do_not_drown_a_quiet_one() {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(start);
+        let mut heard = 0;
+        for round in 0..60_u32 {
+            // Ten sources at the most that each may send, and one that asks once a second.
+            let now = start + round * Duration::from_secs(1);
+            for loud in 0..10 {
+                admitted(&mut limiter, source(loud), 50, now);
+            }
+            heard += admitted(&mut limiter, source(99), 1, now);
+        }
+        assert_eq!(heard, 60);
     }
 
     #[test]
@@ -157,7 +179,7 @@ mod tests {
                 now += Duration::from_millis(wait);
                 passed += u32::from(limiter.admit(source(number), now).is_ok());
             }
-            let most = ALL_SOURCES.burst + ALL_SOURCES.per_second * (now - start).as_secs_f64();
+            let most = 2.0 * (ALL_SOURCES.burst + ALL_SOURCES.per_second * (now - start).as_secs_f64());
             prop_assert!(f64::from(passed) <= most + 1e-6);
         }
     }

@@ -74,16 +74,21 @@ impl Snapshot {
 
 /// A record whose absent fields another probe can fill.
 trait Fill {
-    fn fill(&mut self, other: &Self);
+    /// Whether anything was taken.
+    fn fill(&mut self, other: &Self) -> bool;
 }
 
 /// `self.field = self.field.or(other.field)` for each field, and the union of the extras.
 macro_rules! fill {
     ($($record:ident { $($field:ident),* })*) => {$(
         impl Fill for $record {
-            fn fill(&mut self, other: &Self) {
-                $(if self.$field.is_none() { self.$field.clone_from(&other.$field); })*
-                fill_extras(&mut self.extra, &other.extra);
+            fn fill(&mut self, other: &Self) -> bool {
+                let mut taken = fill_extras(&mut self.extra, &other.extra);
+                $(if self.$field.is_none() && other.$field.is_some() {
+                    self.$field.clone_from(&other.$field);
+                    taken = true;
+                })*
+                taken
             }
         }
     )*};
@@ -98,9 +103,18 @@ fill! {
                manufacturer, model, serial }
 }
 
-fn fill_extras(into: &mut Extras, from: &Extras) {
+fn fill_extras(into: &mut Extras, from: &Extras) -> bool {
+    let before = into.len();
     for (name, value) in from {
         into.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    into.len() > before
+}
+
+/// Fills a reading. It is then as old as the oldest part of it.
+fn fill<T: Fill>(there: &mut Aged<T>, other: &T, age: Duration) {
+    if there.reading.fill(other) {
+        there.age = there.age.max(age);
     }
 }
 
@@ -122,7 +136,8 @@ impl Merge {
     fn add(&mut self, from: &Contribution, now: Instant) {
         let readings = &*from.readings;
         if let Some(identity) = &readings.identity {
-            self.identity.fill(identity);
+            // Who the board is has no age.
+            let _taken = self.identity.fill(identity);
         }
         let age = now.saturating_duration_since(from.taken);
         let stale = age > from.fresh_for;
@@ -132,11 +147,11 @@ impl Merge {
         if stale {
             return;
         }
-        add_single(&mut self.cpu, readings.cpu.as_ref(), |cpu| aged(from, age, cpu));
-        add_single(&mut self.memory, readings.memory.as_ref(), |memory| aged(from, age, memory));
-        add_each(&mut self.networks, &readings.networks, |n| n.name.clone(), |n| aged(from, age, n));
-        add_each(&mut self.disks, &readings.disks, |d| d.mount_point.clone(), |d| aged(from, age, d));
-        add_each(&mut self.gpus, &readings.gpus, |g| g.device.clone(), |g| aged(from, age, g));
+        add_single(&mut self.cpu, readings.cpu.as_ref(), from, age);
+        add_single(&mut self.memory, readings.memory.as_ref(), from, age);
+        add_each(&mut self.networks, &readings.networks, |n| n.name.clone(), from, age);
+        add_each(&mut self.disks, &readings.disks, |d| d.mount_point.clone(), from, age);
+        add_each(&mut self.gpus, &readings.gpus, |g| g.device.clone(), from, age);
     }
 
     /// A stale sensor gives way to a less specific probe that still answers.
@@ -173,22 +188,29 @@ fn aged<T: Clone>(from: &Contribution, age: Duration, reading: &T) -> Aged<T> {
     Aged { age, plugin: from.plugin.clone(), reading: reading.clone() }
 }
 
-fn add_single<T: Fill>(there: &mut Option<Aged<T>>, new: Option<&T>, aged: impl FnOnce(&T) -> Aged<T>) {
+fn add_single<T: Fill + Clone>(
+    there: &mut Option<Aged<T>>,
+    new: Option<&T>,
+    from: &Contribution,
+    age: Duration,
+) {
     match (there, new) {
-        (Some(there), Some(new)) => there.reading.fill(new),
-        (there @ None, Some(new)) => *there = Some(aged(new)),
+        (Some(there), Some(new)) => fill(there, new, age),
+        (there @ None, Some(new)) => *there = Some(aged(from, age, new)),
         (_, None) => {}
     }
 }
 
-fn add_each<T: Fill>(
+fn add_each<T: Fill + Clone>(
     there: &mut BTreeMap<String, Aged<T>>,
     new: &[T],
     key: impl Fn(&T) -> String,
-    aged: impl Fn(&T) -> Aged<T>,
+    from: &Contribution,
+    age: Duration,
 ) {
     for item in new {
-        there.entry(key(item)).and_modify(|there| there.reading.fill(item)).or_insert_with(|| aged(item));
+        let entry = there.entry(key(item)).and_modify(|there| fill(there, item, age));
+        entry.or_insert_with(|| aged(from, age, item));
     }
 }
 
@@ -242,6 +264,21 @@ mod tests {
         let cpu = snapshot.cpu.unwrap();
         assert_eq!((cpu.reading.usage, cpu.reading.cores), (Some(20.0), Some(8)));
         assert_eq!(cpu.plugin.as_str(), "zz-exact");
+    }
+
+    #[test]
+    fn what_is_filled_in_is_as_old_as_its_oldest_part() {
+        let old = says("generic", Support::Generic, 9, cpu(Some(10.0), Some(8)));
+        let new = |readings| {
+            let (mut contribution, now) = says("exact", Support::Board, 9, readings);
+            contribution.taken = now;
+            (contribution, now)
+        };
+        let whole = merge([old.clone(), new(cpu(Some(20.0), Some(4)))]).cpu.unwrap();
+        assert!(whole.age < Duration::from_secs(1), "nothing was taken from the old one: {:?}", whole.age);
+        let filled = merge([old, new(cpu(Some(20.0), None))]).cpu.unwrap();
+        assert_eq!((filled.reading.cores, filled.plugin.as_str()), (Some(8), "exact"));
+        assert!(filled.age >= Duration::from_secs(9), "{:?}", filled.age);
     }
 
     #[test]

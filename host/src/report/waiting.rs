@@ -1,8 +1,9 @@
 //! Queries that were accepted and are not due yet: each waits for its agent's share of the spread, and all of them for
 //! the first sample. Waiting costs a place in a list, not one of the few reports under way, so that a manager that
-//! wants its answers spread over a minute takes nothing from the others.
+//! wants its answers spread over a minute takes nothing from the others. When the list is full, the manager with the most
+//! in it makes room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -33,15 +34,39 @@ pub(super) enum Due {
 }
 
 impl Waiting {
-    /// Puts a query off for its share of the spread. Given back where there is no room.
+    /// Puts a query off for its share of the spread. Where there is no room, one is given back: this one, or the last one
+    /// of the manager that has the most.
     pub(super) fn put(&mut self, query: Accepted, share: Duration) -> Result<(), Accepted> {
-        let manager = query.query.manager.ip();
-        if self.queries.len() >= WAITING || self.of(*manager) >= WAITING_FOR_ONE {
+        let own = self.of(*query.query.manager.ip());
+        if own >= WAITING_FOR_ONE {
             return Err(query);
         }
+        if self.queries.len() >= WAITING {
+            let Some(gives_way) = self.last_of_greediest(own + 1) else { return Err(query) };
+            self.insert(query, share);
+            return Err(gives_way);
+        }
+        self.insert(query, share);
+        Ok(())
+    }
+
+    fn insert(&mut self, query: Accepted, share: Duration) {
         self.queries.insert((query.received + share, self.next), query);
         self.next += 1;
-        Ok(())
+    }
+
+    /// Takes out the last query of the manager that has the most, and more than this.
+    fn last_of_greediest(&mut self, most: usize) -> Option<Accepted> {
+        let mut held: HashMap<Ipv4Addr, usize> = HashMap::new();
+        for query in self.queries.values() {
+            *held.entry(*query.query.manager.ip()).or_default() += 1;
+        }
+        let (greediest, _) =
+            held.into_iter().filter(|(_, held)| *held > most).max_by_key(|(_, held)| *held)?;
+        let mut last_first = self.queries.iter().rev();
+        let last =
+            last_first.find(|(_, query)| *query.query.manager.ip() == greediest).map(|(key, _)| *key)?;
+        self.queries.remove(&last)
     }
 
     /// From now on there is a sample.
@@ -135,6 +160,20 @@ mod tests {
         assert_eq!(taken, WAITING_FOR_ONE);
         waiting.put(query(2, now), Duration::ZERO).unwrap();
         assert_eq!(answered(&mut waiting, now), Some(2));
+    }
+
+    #[test]
+    fn many_managers_cannot_take_the_places_of_one_more() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        waiting.ready();
+        let minute = Duration::from_secs(60);
+        for number in 0..WAITING {
+            waiting.put(query(u8::try_from(number % 16).unwrap(), now), minute).unwrap();
+        }
+        let gives_way = waiting.put(query(200, now), Duration::ZERO).unwrap_err();
+        assert!(gives_way.query.manager.ip().octets()[3] < 16);
+        assert_eq!(waiting.queries.len(), WAITING);
+        assert_eq!(answered(&mut waiting, now), Some(200));
     }
 
     proptest! {

@@ -50,6 +50,29 @@ async fn a_manager_that_never_answers_delays_nobody() {
 }
 
 #[tokio::test]
+async fn many_managers_that_never_answer_make_room_for_another() {
+    let group = Group::new();
+    let agent = Agent::start(group, BOARD);
+    let mut manager = Manager::start(group, MANAGER).await;
+    let deaf: Vec<_> = (21..25).map(|last| deaf(Ipv4Addr::new(127, 0, 0, last))).collect();
+    // As many as are let under way, for one manager and in all.
+    for (_listener, address) in &deaf {
+        for number in 0..16 {
+            ask_for(*address, group, &format!("{address} {number}")).await;
+        }
+    }
+    for number in 0..5 {
+        manager.ask("/resource", json!({"query_id": format!("good {number}")})).await;
+        assert_eq!(manager.report().await.path(), "/resource");
+    }
+    assert_eq!(agent.reports("/heartbeat", "late"), 0, "the good manager had to wait");
+    assert_eq!(agent.reports("/resource", "busy"), 0);
+    // The first of the good ones took a place; it was free again for the others.
+    agent.until(|agent| agent.reports("/heartbeat", "busy") == 1).await;
+    agent.until(|agent| agent.reports("/heartbeat", "late") == 63).await;
+}
+
+#[tokio::test]
 async fn a_manager_that_is_not_there_is_counted_as_unreachable() {
     let group = Group::new();
     let agent = Agent::start(group, BOARD);

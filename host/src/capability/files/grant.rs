@@ -4,6 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// Longest path, in bytes.
 const PATH_LIMIT: usize = 1024;
+/// What is shown of a path that is none, in characters.
+const SHOWN: usize = 64;
 
 /// Folders and files, as paths of the board. Empty means nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +49,7 @@ impl Grant {
         // `components` skips `.` in the middle, so the text is looked at as well.
         let dots = path.split('/').any(|part| part == "." || part == "..");
         if path.len() > PATH_LIMIT || path.contains('\0') || !parsed.is_absolute() || !plain || dots {
-            return Err(Refusal::Malformed(path.chars().take(PATH_LIMIT).collect()));
+            return Err(Refusal::Malformed(path.chars().take(SHOWN).collect()));
         }
         match self.0.iter().find(|granted| parsed.starts_with(granted)) {
             Some(root) => Ok(Granted { path: parsed.to_owned(), root: root.clone() }),

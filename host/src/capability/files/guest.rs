@@ -18,6 +18,9 @@ const BATCH_FILE_ROOM: usize = (4 << 10) + 1;
 const BATCH_LIMIT: usize = 4096;
 /// Most batches that a plugin holds open.
 const BATCHES: usize = 64;
+/// Most paths in all of them, and most bytes of their texts: they are the agent's memory, not the plugin's.
+const OPEN_PATHS: usize = 4 * BATCH_LIMIT;
+const OPEN_BYTES: usize = 1 << 20;
 
 /// The files, for one plugin.
 #[derive(Debug)]
@@ -26,6 +29,32 @@ pub struct Files {
     roots: Arc<Roots>,
     readers: Readers,
     batches: ResourceTable,
+    open: Size,
+}
+
+/// How much batches hold.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    paths: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn of(paths: &[String]) -> Self {
+        Self { paths: paths.len(), bytes: paths.iter().map(String::len).sum() }
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self { paths: self.paths + other.paths, bytes: self.bytes + other.bytes }
+    }
+
+    fn fits(self) -> bool {
+        self.paths <= OPEN_PATHS && self.bytes <= OPEN_BYTES
+    }
+
+    fn without(self, other: Self) -> Self {
+        Self { paths: self.paths.saturating_sub(other.paths), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
 }
 
 /// A set of files whose paths were checked once.
@@ -34,6 +63,7 @@ pub struct Batch {
     /// For each path, that it is the next of the places, or why it is none.
     paths: Vec<Result<(), Error>>,
     places: Arc<[Found]>,
+    size: Size,
 }
 
 impl Files {
@@ -41,7 +71,7 @@ impl Files {
     pub fn new(grant: Grant, roots: Arc<Roots>, readers: Readers) -> Self {
         let mut batches = ResourceTable::new();
         batches.set_max_capacity(BATCHES);
-        Self { grant, roots, readers, batches }
+        Self { grant, roots, readers, batches, open: Size::default() }
     }
 
     /// Does something with one granted path.
@@ -87,6 +117,16 @@ impl wit::HostBatch for Files {
                 format!("a batch takes at most {BATCH_LIMIT} paths, not {}", paths.len()),
             ));
         }
+        let size = Size::of(&paths);
+        let open = self.open.with(size);
+        if !open.fits() {
+            return Err(Error::new(
+                "too-large",
+                format!(
+                    "the open batches take at most {OPEN_PATHS} paths and {OPEN_BYTES} bytes of them in all"
+                ),
+            ));
+        }
         let asked: Vec<_> = paths.iter().map(|path| self.grant.ask(path)).collect();
         let granted: Arc<[Granted]> = asked.iter().filter_map(|asked| asked.as_ref().ok().cloned()).collect();
         let finder = Finder::new(Arc::clone(&self.roots));
@@ -99,10 +139,13 @@ impl wit::HostBatch for Files {
             Ok(())
         };
         let paths = asked.into_iter().map(&mut place).collect();
-        let batch = Batch { paths, places: places.into() };
-        self.batches
+        let batch = Batch { paths, places: places.into(), size };
+        let handle = self
+            .batches
             .push(batch)
-            .map_err(|_| Error::new("too-large", format!("at most {BATCHES} batches are held open")))
+            .map_err(|_| Error::new("too-large", format!("at most {BATCHES} batches are held open")))?;
+        self.open = open;
+        Ok(handle)
     }
 
     async fn read(&mut self, batch: Resource<Batch>) -> Vec<Result<String, Error>> {
@@ -117,7 +160,8 @@ impl wit::HostBatch for Files {
     }
 
     async fn drop(&mut self, batch: Resource<Batch>) -> wasmtime::Result<()> {
-        self.batches.delete(batch)?;
+        let Batch { size, .. } = self.batches.delete(batch)?;
+        self.open = self.open.without(size);
         Ok(())
     }
 }
@@ -143,5 +187,48 @@ impl From<FileError> for Error {
             FileError::Io { .. } => "io",
         };
         Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wit::HostBatch as _;
+
+    use super::*;
+    use crate::capability::{Neighbours, Patience, Turns};
+    use crate::config::Kernel;
+
+    fn files() -> Files {
+        let readers = Readers::new(&Turns::new(1), &Patience::default(), 1, Neighbours::Together);
+        Files::new(Grant::default(), Arc::new(Roots::new(&Kernel::default())), readers)
+    }
+
+    #[tokio::test]
+    async fn what_open_batches_hold_has_an_end_and_is_given_back() {
+        let mut files = files();
+        // Each byte of it takes six where it is quoted.
+        let hostile = vec!["\u{7f}".repeat(255); 4096];
+        let first = files.open(hostile.clone()).await.unwrap();
+        let texts = |batch: &Batch| {
+            batch
+                .paths
+                .iter()
+                .filter_map(|path| path.as_ref().err())
+                .map(|error| error.detail.len())
+                .sum::<usize>()
+        };
+        assert!(texts(files.batches.get(&first).unwrap()) < 4 << 20);
+        let refusal = files.open(hostile.clone()).await.unwrap_err();
+        assert_eq!(refusal.code, "too-large");
+        files.drop(first).await.unwrap();
+        files.open(hostile).await.unwrap();
+        // Empty paths have no bytes, and are counted all the same.
+        let mut files = self::files();
+        let opened = [(); 6].map(|()| vec![String::new(); 4096]).map(|paths| paths);
+        let mut taken = 0;
+        for paths in opened {
+            taken += u32::from(files.open(paths).await.is_ok());
+        }
+        assert_eq!(taken, 4);
     }
 }

@@ -1,7 +1,7 @@
 //! The guest's side of `cardcage:host/kernel`.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use crate::plugin::bindings::cardcage::types::errors::Error;
 /// How old that may be which seldom changes: what the machine is, and an interface's address, state, speed and mtu, for
 /// which drivers take locks.
 const SELDOM: Duration = Duration::from_secs(10);
+
+/// Most mount points that are asked for at once.
+const SPACES: usize = 4096;
 
 /// The facts, for one plugin.
 #[derive(Debug)]
@@ -51,23 +54,23 @@ impl Kernel {
         fact.ok_or_else(|| Error::new("absent", format!("/proc/{file} is not there, or does not say")))
     }
 
-    /// The links of these interfaces, asking only for those that are old.
-    async fn refresh_links(&mut self, names: &[String]) -> Result<(), Error> {
+    /// The links of these interfaces, asking only for those that are old. One that does not answer in time is not known, and
+    /// takes nothing from the counters.
+    async fn refresh_links(&mut self, names: &[String]) {
         let now = Instant::now();
         self.links.retain(|name, (read, _)| now.duration_since(*read) < SELDOM && names.contains(name));
-        let missing: Vec<String> =
-            names.iter().filter(|name| !self.links.contains_key(*name)).cloned().collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let roots = Arc::clone(&self.roots);
         let folder = self.roots.sys.join("class/net");
-        let read = move |_: &Path| {
-            missing.iter().map(|name| (name.clone(), real::link(&roots, name))).collect::<Vec<_>>()
-        };
-        let links = self.facts.once(&folder, read).await?;
-        self.links.extend(links.into_iter().map(|(name, link)| (name, (now, link))));
-        Ok(())
+        let missing = names.iter().filter(|name| !self.links.contains_key(*name));
+        let missing: Arc<[PathBuf]> = missing.map(|name| folder.join(name)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let links = self.facts.each(Arc::clone(&missing), |folder: &PathBuf| real::link(folder)).await;
+        for (folder, link) in missing.iter().zip(links) {
+            if let (Some(name), Ok(link)) = (folder.file_name(), link) {
+                self.links.insert(name.to_string_lossy().into_owned(), (now, link));
+            }
+        }
     }
 }
 
@@ -125,7 +128,7 @@ impl wit::Host for Kernel {
     async fn networks(&mut self) -> Result<Vec<wit::NetworkInterface>, Error> {
         let interfaces = self.ask("net/dev", real::interfaces).await?;
         let names: Vec<String> = interfaces.iter().map(|interface| interface.name.clone()).collect();
-        self.refresh_links(&names).await?;
+        self.refresh_links(&names).await;
         let with_link = |interface: crate::capability::kernel::parse::Interface| {
             let link = self.links.get(&interface.name).map(|(_, link)| link.clone()).unwrap_or_default();
             wit::NetworkInterface {
@@ -167,6 +170,11 @@ impl wit::Host for Kernel {
     }
 
     async fn spaces(&mut self, mount_points: Vec<String>) -> Vec<Result<wit::Space, Error>> {
+        if mount_points.len() > SPACES {
+            let too_large =
+                || Err(Error::new("too-large", format!("at most {SPACES} mount points are asked for")));
+            return mount_points.iter().map(|_| too_large()).collect();
+        }
         let paths: Vec<PathBuf> = mount_points.into_iter().map(PathBuf::from).collect();
         let known: Arc<[PathBuf]> =
             paths.iter().filter(|path| self.mount_points.contains(path)).cloned().collect();

@@ -55,8 +55,7 @@ pub fn interfaces(roots: &Roots) -> Option<Vec<Interface>> {
     Some(parse::interfaces(&text(&roots.proc.join("net/dev"))?))
 }
 
-pub fn link(roots: &Roots, name: &str) -> Link {
-    let folder = roots.sys.join("class/net").join(name);
+pub fn link(folder: &Path) -> Link {
     let value = |file: &str| {
         text(&folder.join(file)).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     };
