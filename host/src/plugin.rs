@@ -30,4 +30,4 @@ pub use grants::Grants;
 pub use instance::{CallError, Instance, Linked, Sampled};
 pub use package::{Package, Refused, Source};
 pub use runtime::Runtime;
-pub use supervisor::{Kit, KitError, Supervisor};
+pub use supervisor::{Kit, KitError, Supervisor, strays};

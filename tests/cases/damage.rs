@@ -351,6 +351,32 @@ fn a_kernel_file_that_never_answers_is_blocked_and_delays_nothing() {
     assert!(cpu.get("load_avg_1m").is_none(), "{cpu}");
 }
 
+/// A driver that waits for its card holds the lock that `speed` asks for.
+#[test]
+fn an_interface_that_never_answers_keeps_its_counters() {
+    let world = World::new();
+    let board = copy(&world, PHYTIUM);
+    let interface = board.join("sys/class/net/eth0");
+    fs::rename(&interface, board.join("aside")).unwrap();
+    let files = [
+        ("address", Content::Now("02:00:00:00:00:01\n")),
+        ("operstate", Content::Now("up\n")),
+        ("speed", Content::Never),
+    ];
+    let test = "an_interface_that_never_answers_keeps_its_counters";
+    let Some(_stuck) = StuckFiles::at(test, &interface, files) else { return };
+    let agent = world.agent().replaying(&board).start();
+    let manager = world.listener();
+    until_sampled(&agent, 2);
+    answers_while(&agent, &manager, |_| until_sampled(&agent, 1), 2);
+    let readings = manager.answer("/resource").readings().clone();
+    let networks = readings["network"].as_array().unwrap();
+    assert_eq!(networks.len(), 4, "{networks:?}");
+    let named = |name: &str| networks.iter().find(|network| network["interface"] == name).unwrap();
+    assert!(named("eth0")["rx_packets"] == 4_000_000 && named("eth0").get("mtu").is_none(), "{networks:?}");
+    assert!(named("eth1")["mtu"].is_u64(), "{networks:?}");
+}
+
 #[test]
 fn a_board_whose_kernel_says_nothing_is_still_a_board() {
     let world = World::new();

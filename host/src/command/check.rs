@@ -115,7 +115,11 @@ impl Findings {
     }
 
     fn plugins(&mut self, config: &Config) {
-        for found in plugin::find(BUILT_IN, &config.plugin_dir()) {
+        let found = plugin::find(BUILT_IN, &config.plugin_dir());
+        for name in plugin::strays(&config.plugins, &found) {
+            self.note(format_args!("the configuration names a plugin that is not there: {name}"));
+        }
+        for found in found {
             if let Err(refused) = found.and_then(|package| Admitted::new(package, &config.plugins)) {
                 self.problem(format_args!("plugin {} is refused: {}", refused.name, refused.reason));
             }

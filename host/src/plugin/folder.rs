@@ -33,7 +33,8 @@ pub fn find(built_in: &'static [BuiltIn], folder: &Path) -> Vec<Result<Package, 
     all
 }
 
-fn name(plugin: &Result<Package, Refused>) -> &PluginName {
+/// The name of a plugin, whatever became of it.
+pub(super) fn name(plugin: &Result<Package, Refused>) -> &PluginName {
     match plugin {
         Ok(package) => &package.name,
         Err(refused) => &refused.name,

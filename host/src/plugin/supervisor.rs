@@ -1,5 +1,6 @@
 //! Starts a driver for each plugin, on the thread of the plugins.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tracing::{info, warn};
 use super::admit::Admitted;
 use super::cache::{Cache, CacheError, Fault};
 use super::driver::Driver;
+use super::folder::name;
 use super::grants::Grants;
 use super::instance::{Capabilities, Instance, Linked};
 use super::package::{Package, Refused};
@@ -167,15 +169,21 @@ impl Supervisor {
         tasks.wait().await;
     }
 
-    /// A grant for a plugin that is not there is mostly a misspelt name.
     fn warn_of_strays(&self, found: &[Result<Package, Refused>]) {
-        let there =
-            |name: &String| found.iter().any(|plugin| plugin.as_ref().is_ok_and(|p| p.name.as_str() == name));
-        let named = self.plugins.grants.keys().chain(self.plugins.settings.keys());
-        for name in named.filter(|name| !there(name)) {
+        for name in strays(&self.plugins, found) {
             warn!(name, "configuration names a plugin that is not there");
         }
     }
+}
+
+/// The names in the configuration that no plugin has: mostly misspelt ones.
+pub fn strays<'a>(
+    plugins: &'a config::Plugins,
+    found: &[Result<Package, Refused>],
+) -> impl Iterator<Item = &'a String> {
+    let there: Vec<_> = found.iter().map(|plugin| name(plugin).clone()).collect();
+    let named: BTreeSet<_> = plugins.grants.keys().chain(plugins.settings.keys()).collect();
+    named.into_iter().filter(move |name| !there.iter().any(|plugin| plugin.as_str() == *name))
 }
 
 fn refuse(refused: Refused) -> watch::Receiver<PluginReport> {
