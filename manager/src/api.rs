@@ -11,13 +11,15 @@
 //! ```
 //! Reading is open, as the protocols are; every change needs the bearer token. Errors are
 //! [`Problem`]s. The JSON itself is in [`types`]; the model becomes JSON in `show`. Before every handler but that of
-//! `/healthz` stands `answers`, which bounds the memory for answers that nobody reads.
+//! `/healthz` stands `answers`, which bounds the memory for answers that nobody reads; those about the whole fleet are made in
+//! `turns`.
 
 mod answers;
 mod auth;
 mod boards;
 mod plugins;
 mod show;
+mod turns;
 pub mod types;
 mod watch;
 
@@ -37,7 +39,7 @@ use crate::metrics::Meters;
 use crate::problem::Problem;
 use crate::token::Token;
 use answers::Answers;
-use watch::Scrapes;
+use turns::Turns;
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -45,7 +47,7 @@ pub struct Api {
     fleet: Fleet,
     meters: Arc<Meters>,
     token: Arc<Token>,
-    scrapes: Scrapes,
+    turns: Turns,
     answers: Answers,
 }
 
@@ -66,7 +68,7 @@ impl Api {
     /// The handlers' state.
     pub fn new(fleet: Fleet, meters: Arc<Meters>, token: Token) -> Self {
         let answers = Answers::new(meters.held_answers.clone());
-        Self { fleet, meters, token: Arc::new(token), scrapes: Scrapes::new(), answers }
+        Self { fleet, meters, token: Arc::new(token), turns: Turns::new(), answers }
     }
 
     /// Everything but the reports. Requests must carry the two ends of their connection as an extension.

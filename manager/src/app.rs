@@ -24,7 +24,7 @@ use tracing::{error, info};
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, PerSubject};
 use crate::metrics::Meters;
 use crate::query::Asker;
 use crate::receive::Receiver;
@@ -55,7 +55,8 @@ impl App {
         let server = Server::bind(config.listen)
             .with_context(|| format!("cannot listen on {}; is another manager running?", config.listen))?;
         let meters = Arc::new(Meters::new(server.connections()).context("cannot set up the metrics")?);
-        let fleet = Fleet::new(Clock::start(), config.discovery.heartbeat_every);
+        let (heartbeat, resource) = (config.discovery.heartbeat_every, config.discovery.resource_every);
+        let fleet = Fleet::new(Clock::start(), PerSubject { heartbeat, resource });
         let saver = Saver::restore(&state_dir, config.store.flush_every, fleet.clone(), Arc::clone(&meters))
             .context("cannot open the inventory")?;
         let address = server.address();

@@ -10,7 +10,8 @@
 //!    └───── gives back ─────┘ when it is dropped
 //! ```
 //! What is held is compared before the bytes are added. So a limit can be exceeded by one item, and a peer that holds
-//! nothing is never refused because its one item is large.
+//! nothing is never refused because its one item is large. But toward the total each peer counts with its quarter at most:
+//! whatever one peer holds, three quarters are left to the others, and it takes four to keep a fifth out.
 //!
 //! The counts are behind a lock and not in a task: what happens under it are two additions.
 
@@ -34,7 +35,10 @@ pub struct Budget {
 
 #[derive(Debug, Default)]
 struct Held {
+    /// Bytes, for the gauge.
     all: usize,
+    /// What counts toward the total.
+    counted: usize,
     /// Only peers that hold something are in here.
     by_peer: HashMap<IpAddr, usize>,
 }
@@ -77,16 +81,29 @@ impl Budget {
 
     fn check(&self, held: &Held, peer: IpAddr) -> Result<(), Exhausted> {
         let of_peer = held.by_peer.get(&peer).copied().unwrap_or(0);
-        if held.all >= self.total {
-            Err(Exhausted::Total)
-        } else if of_peer >= self.total / PEERS {
+        if of_peer >= self.quarter() {
             Err(Exhausted::Peer)
+        } else if held.counted >= self.total {
+            Err(Exhausted::Total)
         } else {
             Ok(())
         }
     }
 
-    fn show(&self, held: &Held) {
+    fn quarter(&self) -> usize {
+        self.total / PEERS
+    }
+
+    /// Gives a peer another number of bytes.
+    fn change(&self, held: &mut Held, peer: IpAddr, change: impl FnOnce(usize) -> usize) {
+        let before = held.by_peer.remove(&peer).unwrap_or(0);
+        let now = change(before);
+        if now > 0 {
+            held.by_peer.insert(peer, now);
+        }
+        let counted = |bytes: usize| bytes.min(self.quarter());
+        held.all = held.all.saturating_sub(before).saturating_add(now);
+        held.counted = held.counted.saturating_sub(counted(before)).saturating_add(counted(now));
         self.gauge.set(i64::try_from(held.all).unwrap_or(i64::MAX));
     }
 }
@@ -105,10 +122,7 @@ impl Share {
         }
         let mut held = self.budget.lock();
         self.budget.check(&held, self.peer)?;
-        held.all = held.all.saturating_add(more);
-        let of_peer = held.by_peer.entry(self.peer).or_insert(0);
-        *of_peer = of_peer.saturating_add(more);
-        self.budget.show(&held);
+        self.budget.change(&mut held, self.peer, |of_peer| of_peer.saturating_add(more));
         self.bytes = bytes;
         Ok(())
     }
@@ -120,14 +134,7 @@ impl Drop for Share {
             return;
         }
         let mut held = self.budget.lock();
-        held.all = held.all.saturating_sub(self.bytes);
-        if let Some(of_peer) = held.by_peer.get_mut(&self.peer) {
-            *of_peer = of_peer.saturating_sub(self.bytes);
-            if *of_peer == 0 {
-                held.by_peer.remove(&self.peer);
-            }
-        }
-        self.budget.show(&held);
+        self.budget.change(&mut held, self.peer, |of_peer| of_peer.saturating_sub(self.bytes));
     }
 }
 
@@ -155,6 +162,15 @@ mod tests {
         assert_eq!(share.cover(351), Err(Exhausted::Peer));
         assert_eq!(budget.share(peer(1)).check(), Err(Exhausted::Peer));
         assert_eq!(budget.share(peer(2)).cover(1), Ok(()));
+    }
+
+    #[test]
+    fn an_item_beyond_the_total_keeps_nobody_else_out() {
+        let budget = budget(400);
+        let mut share = budget.share(peer(1));
+        share.cover(4_000).unwrap();
+        assert_eq!(budget.share(peer(2)).cover(1), Ok(()));
+        assert_eq!(budget.gauge.get(), 4_000);
     }
 
     #[test]
@@ -202,12 +218,28 @@ mod tests {
                 let sum: usize = shares.iter().flatten().map(|share| share.bytes).sum();
                 prop_assert_eq!(held.all, sum);
                 prop_assert_eq!(held.by_peer.values().sum::<usize>(), sum);
+                let counted: usize = held.by_peer.values().map(|held| (*held).min(800 / PEERS)).sum();
+                prop_assert_eq!(held.counted, counted);
                 prop_assert_eq!(budget.gauge.get(), i64::try_from(sum).unwrap());
                 prop_assert!(held.by_peer.values().all(|held| (1..200 + 200).contains(held)));
             }
             drop(shares);
             let held = budget.lock();
-            prop_assert!(held.all == 0 && held.by_peer.is_empty());
+            prop_assert!(held.all == 0 && held.counted == 0 && held.by_peer.is_empty());
+        }
+
+        #[test]
+        fn three_peers_whatever_they_hold_keep_no_fourth_out(
+            items in prop::collection::vec((0..3_u8, 0..5_000_usize), 0..40), last in 1..5_000_usize
+        ) {
+            let budget = budget(800);
+            let mut shares = Vec::new();
+            for (last, bytes) in items {
+                let mut share = budget.share(peer(last));
+                let _ = share.cover(bytes);
+                shares.push(share);
+            }
+            prop_assert_eq!(budget.share(peer(9)).cover(last), Ok(()));
         }
     }
 }

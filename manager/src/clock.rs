@@ -5,6 +5,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+/// What a clock that is kept right may be put back by. So little is no doubt about an age.
+const SLACK: Duration = Duration::from_secs(1);
+
 /// Milliseconds since this manager started; before its start for what was restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(i64);
@@ -57,10 +60,13 @@ impl Clock {
         then.unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// The moment of a time of day. One in the future is now: the clock was set back since it was written.
-    pub fn moment(self, time_of_day: SystemTime) -> Moment {
-        let ago = SystemTime::now().duration_since(time_of_day).unwrap_or(Duration::ZERO);
-        self.now().before(ago)
+    /// The moment of a time of day. None for one in the future: the clock was set back since it was written, or has not
+    /// been set yet, and nobody knows how long ago it was.
+    pub fn moment(self, time_of_day: SystemTime) -> Option<Moment> {
+        match SystemTime::now().duration_since(time_of_day) {
+            Ok(ago) => Some(self.now().before(ago)),
+            Err(ahead) => (ahead.duration() <= SLACK).then(|| self.now()),
+        }
     }
 }
 
@@ -72,15 +78,16 @@ mod tests {
     fn a_moment_survives_the_way_to_the_disk_and_back() {
         let clock = Clock::start();
         let moment = clock.now().before(Duration::from_secs(3600));
-        let back = clock.moment(clock.time_of_day(moment));
+        let back = clock.moment(clock.time_of_day(moment)).unwrap();
         assert!(back.0.abs_diff(moment.0) <= 100, "{back:?} is not {moment:?}");
     }
 
     #[test]
-    fn a_time_in_the_future_is_now() {
+    fn a_time_in_the_future_is_at_no_known_moment() {
         let clock = Clock::start();
         let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
-        assert!(clock.moment(tomorrow) <= clock.now());
+        assert_eq!(clock.moment(tomorrow), None);
+        assert!(clock.moment(SystemTime::now() + SLACK / 2).is_some_and(|moment| moment <= clock.now()));
     }
 
     #[test]

@@ -35,25 +35,29 @@ pub use record::{Changes, Record, Restored};
 pub use view::{Conflicts, Filter, Page, View};
 
 use crate::clock::{Clock, Moment};
-use crate::model::{Heartbeat, QueryId, ResourceHead, State, Subject};
+use crate::model::{BoardId, Heartbeat, QueryId, ResourceHead, State, Subject};
 use crate::quiet::Quiet;
 use identity::Answer;
 use inventory::{Inventory, Receipt};
 use room::Limits;
+
+/// Boards that are looked at under one lock by who needs them all.
+const AT_ONCE: usize = 256;
 
 /// The handle. A clone is the same fleet.
 #[derive(Clone)]
 pub struct Fleet {
     inventory: Arc<Mutex<Inventory>>,
     clock: Clock,
+    resource_every: Duration,
     evictions: Arc<Quiet>,
 }
 
 impl Fleet {
-    /// An empty fleet whose boards are asked for a heartbeat this often.
-    pub fn new(clock: Clock, heartbeat_every: Duration) -> Self {
-        let inventory = Inventory::new(heartbeat_every, Limits::default());
-        Self { inventory: Arc::new(Mutex::new(inventory)), clock, evictions: Arc::new(Quiet::new()) }
+    /// An empty fleet whose boards are asked this often.
+    pub fn new(clock: Clock, every: PerSubject<Duration>) -> Self {
+        let inventory = Arc::new(Mutex::new(Inventory::new(every.heartbeat, Limits::default())));
+        Self { inventory, clock, resource_every: every.resource, evictions: Arc::new(Quiet::new()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inventory> {
@@ -78,9 +82,9 @@ impl Fleet {
         let answer = query.map(|query| Answer { query, by: Claimant::of(&report) });
         let (report, body) = (Arc::new(report), Arc::from(body));
         let receipt = Receipt { at: self.clock.now(), via, body: &body };
-        let events = self.make_room(|inventory| inventory.heartbeat(&report, answer, receipt))?;
+        let (events, taken) = self.make_room(|inventory| inventory.heartbeat(&report, answer, receipt));
         event::log(&events);
-        Ok(Taken::Kept)
+        taken.map(|()| Taken::Kept)
     }
 
     /// Takes a resource report.
@@ -119,6 +123,24 @@ impl Fleet {
     /// Boards in the order of their ids.
     pub fn boards(&self, filter: &Filter, after: Option<&str>, limit: usize) -> Page {
         self.lock().page(filter, after, limit)
+    }
+
+    /// Every board, in the order of their ids. They are taken out a few at a time, and reports come in between.
+    pub fn walk(&self) -> impl Iterator<Item = View> {
+        let mut after = Some(None::<BoardId>);
+        let pages = std::iter::from_fn(move || {
+            let start = after.take()?;
+            let start = start.as_ref().map(BoardId::as_str);
+            let (boards, more) = self.lock().some(&Filter::default(), start, AT_ONCE);
+            after = boards.last().filter(|_| more).map(|view| Some(view.board.id.clone()));
+            Some(boards)
+        });
+        pages.flatten()
+    }
+
+    /// A board's readings, if they say something about now.
+    pub fn current<'a>(&self, board: &'a Board) -> Option<&'a Received> {
+        board.current(self.clock.now(), self.resource_every)
     }
 
     /// One board.

@@ -23,4 +23,6 @@ mod quiet; // log lines that others can cause
 pub mod receive; // a report comes in
 pub mod server; // the listener and its limits
 pub mod store; // the inventory on disk
+#[cfg(test)]
+mod testing; // fleets for tests
 pub mod token; // who may change things

@@ -17,12 +17,25 @@ use crate::fleet::Fleet;
 /// The media type of [`render`]'s text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// The whole text.
-pub fn render(meters: &Meters, fleet: &Fleet) -> prometheus::Result<String> {
+/// Longest text. Ten thousand ordinary boards, two hundred series each, need 322 MiB.
+const LIMIT: usize = 384 << 20;
+
+/// Why there is no text.
+#[derive(Debug, thiserror::Error)]
+pub enum NoText {
+    /// The manager's own series cannot be written.
+    #[error(transparent)]
+    Own(prometheus::Error),
+    /// The fleet has too much to say.
+    #[error("the series of the fleet have more than {LIMIT} bytes")]
+    TooLong,
+}
+
+/// The whole text, in pieces: it is long, and need not be there twice to be put together.
+pub fn render(meters: &Meters, fleet: &Fleet) -> Result<Vec<String>, NoText> {
     meters.set_boards(fleet.count());
-    let mut text = TextEncoder::new().encode_to_string(&meters.gather())?;
-    fleet::render(fleet, &mut text);
-    // It is held for as long as it is not read, and by its length.
-    text.shrink_to_fit();
-    Ok(text)
+    let own = TextEncoder::new().encode_to_string(&meters.gather()).map_err(NoText::Own)?;
+    let mut pieces = fleet::render(fleet, LIMIT)?;
+    pieces.insert(0, own);
+    Ok(pieces)
 }

@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::model::text::printable;
+
 /// Seconds after which it is worth to try again what is too much now.
 const RETRY_AFTER: &str = "5";
 
@@ -35,7 +37,8 @@ impl Problem {
             kind: format!("urn:cardcage:problem:{}", title.replace(' ', "-")),
             title: title.to_owned(),
             status: status.as_u16(),
-            detail: detail.into(),
+            // It may name what somebody asked for.
+            detail: printable(&detail.into()).into_owned(),
             remedy: remedy.to_owned(),
         }
     }

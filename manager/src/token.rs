@@ -3,9 +3,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
 use subtle::ConstantTimeEq;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -38,6 +39,14 @@ pub enum NoToken {
     /// Nobody should trust it.
     #[error("the token in {} is shorter than {SHORTEST} bytes; delete the file, a new one is made at the next start", .0.display())]
     Short(PathBuf),
+    /// Somebody else knows it, and can change it.
+    #[error("the token in {} belongs to user {owner} and not to user {}, who this manager is; chown it, or delete it and a new one is made at the next start", path.display(), geteuid())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
 }
 
 impl Token {
@@ -62,7 +71,11 @@ fn read(path: &Path) -> Result<Token, NoToken> {
     let failed = |source| NoToken::Io { action: "read", path: path.to_owned(), source };
     let mut text = String::new();
     let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode();
+    let metadata = file.metadata().map_err(failed)?;
+    let (mode, owner) = (metadata.permissions().mode(), metadata.uid());
+    if owner != geteuid().as_raw() {
+        return Err(NoToken::Foreign { path: path.to_owned(), owner });
+    }
     file.take(LONGEST).read_to_string(&mut text).map_err(failed)?;
     if mode & 0o077 != 0 {
         warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "others can read the token; chmod 600 it");
@@ -118,6 +131,24 @@ mod tests {
         let token = Token(b"0123456789abcdef".as_slice().into());
         assert!(token.is(b"0123456789abcdef"));
         assert!(!token.is(b"0123456789abcdeF") && !token.is(b"") && !token.is(b"0123456789abcdef0"));
+    }
+
+    #[test]
+    fn a_token_of_somebody_else_is_not_accepted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        if geteuid().is_root() {
+            fs::write(&path, "0123456789abcdef").unwrap();
+            std::os::unix::fs::chown(&path, Some(1), None).unwrap();
+        } else {
+            // A file of root's that everybody can read.
+            std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+        }
+        let refused = Token::load_or_create(dir.path()).map(|_| ()).unwrap_err();
+        assert!(
+            matches!(refused, NoToken::Foreign { .. }) && refused.to_string().contains("chown"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! ```
 //! The first question keeps a crowd of requests from each making an answer that is then thrown away. A handler makes its
 //! answer without a pause and the length is added at once after it, so no more answers than the runtime has threads are
-//! made beyond the bound; of `/metrics`, which pauses, one is made at a time. `/healthz` does not come through here.
+//! made beyond the bound; of those about the whole fleet one is made at a time (`turns`). `/healthz` does not come through
+//! here.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,7 +28,8 @@ use crate::budget::{Budget, Exhausted, Share};
 use crate::problem::Problem;
 use crate::quiet::Quiet;
 
-/// Memory for answers that are not read yet.
+/// Memory for answers that are not read yet. A peer that holds less than its quarter gets one more answer, however long:
+/// those about a large fleet are longer than that.
 const MEMORY: usize = 256 << 20;
 
 /// The memory, for all peers.
@@ -64,6 +67,11 @@ pub(super) async fn bounded(
 }
 
 impl Allowance {
+    /// Whose it is.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.ends.theirs
+    }
+
     /// Whether another answer can be held for the peer.
     pub(super) fn check(&self) -> Result<(), Problem> {
         self.share().check().map_err(|exhausted| self.refuse(exhausted))

@@ -1,22 +1,28 @@
 //! The boards.
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::answers::Allowance;
 use super::auth::Authorized;
+use super::turns::failed;
 use super::types::{BoardDetail, BoardState, Boards, Resource};
 use super::{Api, show};
-use crate::fleet::{Filter, View};
+use crate::fleet::{Filter, Fleet, Page, View};
 use crate::problem::Problem;
 use crate::protocol;
 
 /// Boards on a page, unless it is told otherwise, and at most.
 const PAGE: usize = 500;
 const PAGE_LIMIT: usize = 5000;
+
+/// Where a page ends though it has fewer boards: ordinary ones need a fifth of it.
+const PAGE_BYTES: usize = 32 << 20;
 
 /// Which boards, and where to go on.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -29,7 +35,8 @@ pub(super) struct Wanted {
     /// Only boards of this chassis.
     #[serde(rename = "box")]
     box_id: Option<i32>,
-    /// Boards on a page, at most 5000; 500 by default.
+    /// Boards on a page, at most 5000; 500 by default. A page of long boards may have fewer; `next` says whether it is the
+    /// last.
     limit: Option<usize>,
     /// Go on after the board of this id: `next` of the page before.
     after: Option<String>,
@@ -46,8 +53,9 @@ pub(super) struct Wanted {
 )]
 pub(super) async fn list(
     State(api): State<Api>,
+    Extension(allowance): Extension<Allowance>,
     wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Json<Boards>, Problem> {
+) -> Result<Response, Problem> {
     let Query(wanted) = wanted.map_err(|error| {
         Problem::new(
             StatusCode::BAD_REQUEST,
@@ -58,10 +66,39 @@ pub(super) async fn list(
     })?;
     let filter = Filter { state: wanted.state.map(Into::into), box_id: wanted.box_id };
     let limit = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_LIMIT);
-    let page = api.fleet.boards(&filter, wanted.after.as_deref(), limit);
-    let next = page.boards.last().filter(|_| page.more).map(|view| view.board.id.to_string());
-    let boards = page.boards.iter().map(|view| show::board(view, api.fleet.clock())).collect();
-    Ok(Json(Boards { boards, total: page.total, next }))
+    let fleet = api.fleet.clone();
+    let page = move || {
+        let page = fleet.boards(&filter, wanted.after.as_deref(), limit);
+        render(&page, &fleet, PAGE_BYTES).map_err(|error| failed(&error.to_string()))
+    };
+    let page = api.turns.make(&allowance, page).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], page).into_response())
+}
+
+/// A [`Boards`] as JSON, written board by board. It ends before it has more than so many bytes; `next` goes on from there.
+fn render(page: &Page, fleet: &Fleet, limit: usize) -> serde_json::Result<Vec<u8>> {
+    const HEAD: &str = "{\"boards\":[";
+    let mut text = Vec::from(HEAD);
+    let (mut last, mut more) = (None, page.more);
+    for view in &page.boards {
+        let before = text.len();
+        if last.is_some() {
+            text.push(b',');
+        }
+        serde_json::to_writer(&mut text, &show::board(view, fleet))?;
+        if last.is_some() && text.len() > limit {
+            text.truncate(before);
+            more = true;
+            break;
+        }
+        last = Some(view.board.id.to_string());
+    }
+    let rest = Boards { boards: Vec::new(), total: page.total, next: last.filter(|_| more) };
+    let rest = serde_json::to_string(&rest)?;
+    text.extend_from_slice(rest.strip_prefix(HEAD).unwrap_or_default().as_bytes());
+    // It is held for as long as it is not read, and by its length.
+    text.shrink_to_fit();
+    Ok(text)
 }
 
 /// One board.
@@ -79,7 +116,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<BoardDetail>, Problem> {
     let view = find(&api, &id)?;
-    Ok(Json(show::detail(&view, api.fleet.clock())))
+    Ok(Json(show::detail(&view, &api.fleet)))
 }
 
 /// The latest readings of one board, with their ages.
@@ -137,4 +174,35 @@ fn find(api: &Api, id: &str) -> Result<View, Problem> {
 fn unknown(id: &str) -> Problem {
     let detail = format!("there is no board with the id {id}");
     Problem::new(StatusCode::NOT_FOUND, "no such board", detail, "GET /fleet/v1/boards lists the ids")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_page_that_becomes_too_long_ends_and_the_next_one_goes_on() {
+        let fleet = testing::fleet();
+        (1..=20).for_each(|id| testing::heartbeat(&fleet, id, &"h".repeat(256), &json!([])));
+        let (mut ids, mut pages, mut after) = (Vec::new(), 0, None::<String>);
+        loop {
+            let page = fleet.boards(&Filter::default(), after.as_deref(), 15);
+            let text = render(&page, &fleet, 5_000).unwrap();
+            assert!(text.len() < 5_100, "{}", text.len());
+            let page: Boards = serde_json::from_slice(&text).unwrap();
+            assert_eq!(page.total, 20);
+            ids.extend(page.boards.into_iter().map(|board| board.id));
+            (pages, after) = (pages + 1, page.next);
+            if after.is_none() {
+                break;
+            }
+        }
+        assert!(ids.is_sorted() && ids.len() == 20 && pages > 3, "{pages} {ids:?}");
+        let page = fleet.boards(&Filter::default(), None, 15);
+        let one: Boards = serde_json::from_slice(&render(&page, &fleet, 1).unwrap()).unwrap();
+        assert_eq!((one.boards.len(), one.next.is_some()), (1, true), "there is always one");
+    }
 }

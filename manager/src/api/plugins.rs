@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 
 use super::Api;
+use super::answers::Allowance;
 use super::types::{Plugins, SeenPlugin};
-use crate::fleet::Filter;
+use crate::fleet::View;
 use crate::problem::Problem;
+
+/// Distinct plugins that are counted, one that is in two states as two. An honest fleet has some dozens.
+const LIMIT: usize = 4096;
 
 /// The plugins that the boards have, and on how many boards they are in which state.
 #[utoipa::path(
@@ -18,20 +22,83 @@ use crate::problem::Problem;
         (status = 503, body = Problem, content_type = "application/problem+json")
     )
 )]
-pub(super) async fn list(State(api): State<Api>) -> Json<Plugins> {
-    let views = api.fleet.boards(&Filter::default(), None, usize::MAX).boards;
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(allowance): Extension<Allowance>,
+) -> Result<Json<Plugins>, Problem> {
+    let fleet = api.fleet.clone();
+    api.turns.make(&allowance, move || Ok(Json(count(fleet.walk().collect())))).await
+}
+
+fn count(mut views: Vec<View>) -> Plugins {
+    // If there are too many, those stay that boards have which are known for long: no invention crowds them out.
+    views.sort_by_key(|view| view.board.first_seen);
     let mut seen: BTreeMap<_, SeenPlugin> = BTreeMap::new();
+    let (mut distinct, mut more) = (0, false);
     let agents = views.iter().filter_map(|view| view.board.heartbeat.agent.as_ref());
     for plugin in agents.flat_map(|agent| &agent.plugins) {
-        let entry =
-            seen.entry((&plugin.name, &plugin.version, &plugin.digest)).or_insert_with(|| SeenPlugin {
+        let key = (&plugin.name, &plugin.version, &plugin.digest);
+        let known = seen.get_mut(&key).and_then(|entry| entry.boards.get_mut(plugin.state.as_str()));
+        if let Some(count) = known {
+            *count += 1;
+        } else if distinct == LIMIT {
+            more = true;
+        } else {
+            distinct += 1;
+            let entry = seen.entry(key).or_insert_with(|| SeenPlugin {
                 name: plugin.name.to_string(),
                 version: plugin.version.to_string(),
                 digest: plugin.digest.to_string(),
                 built_in: plugin.built_in,
                 boards: BTreeMap::new(),
             });
-        *entry.boards.entry(plugin.state.to_string()).or_insert(0) += 1;
+            entry.boards.insert(plugin.state.to_string(), 1);
+        }
     }
-    Json(Plugins { plugins: seen.into_values().collect() })
+    Plugins { plugins: seen.into_values().collect(), more }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing;
+
+    fn plugin(name: usize, state: &str) -> Value {
+        json!({"name": format!("{name} {}", "n".repeat(250)), "version": "v".repeat(250), "digest": "d".repeat(250),
+               "built_in": false, "state": state})
+    }
+
+    #[test]
+    fn inventions_do_not_lengthen_the_list_without_end_nor_crowd_out_what_was_known() {
+        let fleet = testing::fleet();
+        let heartbeat = |id: u128, plugins: Vec<Value>| testing::heartbeat(&fleet, id, "n", &json!(plugins));
+        heartbeat(999, vec![plugin(0, "ready")]);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        for board in 1..30_usize {
+            let named = |number| plugin(board * 1000 + number, "ready");
+            // Only when the list has long been full.
+            let known = (board > 25).then(|| plugin(0, "ready"));
+            heartbeat(board as u128, (0..200).map(named).chain(known).collect());
+        }
+        let plugins = count(fleet.walk().collect());
+        let all: u64 = plugins.plugins.iter().flat_map(|plugin| plugin.boards.values()).sum();
+        assert_eq!((plugins.plugins.len(), plugins.more, all), (LIMIT, true, LIMIT as u64 + 4));
+        assert_eq!(plugins.plugins[0].boards["ready"], 5, "what is known is counted on");
+        let json = serde_json::to_vec(&plugins).unwrap();
+        assert!(json.len() < LIMIT * 1024, "{}", json.len());
+    }
+
+    #[test]
+    fn states_are_bounded_as_plugins_are() {
+        let fleet = testing::fleet();
+        for board in 1..30_usize {
+            let invented = |number| plugin(0, &format!("{board} {number}"));
+            let plugins: Vec<_> = (0..200).map(invented).collect();
+            testing::heartbeat(&fleet, board as u128, "n", &json!(plugins));
+        }
+        let plugins = count(fleet.walk().collect());
+        assert_eq!((plugins.plugins.len(), plugins.plugins[0].boards.len(), plugins.more), (1, LIMIT, true));
+    }
 }

@@ -8,11 +8,12 @@ use super::types::{
     Accelerator, Agent, Board, BoardDetail, Claimant, Flag, Missed, MissedAnswers, Plugin, Resource, Summary,
 };
 use crate::clock::{Clock, Moment};
-use crate::fleet::{self, Answers, Received, View};
+use crate::fleet::{self, Answers, Fleet, Received, View};
 use crate::model::{Text, report};
 use readings::Since;
 
-pub(super) fn board(view: &View, clock: Clock) -> Board {
+pub(super) fn board(view: &View, fleet: &Fleet) -> Board {
+    let clock = fleet.clock();
     let (board, heartbeat) = (&view.board, &*view.board.heartbeat);
     let (flags, conflicts_with) = conflicts(&view.conflicts);
     Board {
@@ -36,14 +37,14 @@ pub(super) fn board(view: &View, clock: Clock) -> Board {
         os_type: owned(heartbeat.os_type.as_ref()),
         resource_type: owned(heartbeat.resource_type.as_ref()),
         cpu_arch: owned(heartbeat.cpu_arch.as_ref()),
-        first_seen: time_of_day(clock, board.first_seen),
-        last_seen: time_of_day(clock, board.last_seen),
-        last_seen_age_ms: millis(clock.now().since(board.last_seen)),
+        first_seen: board.first_seen.map(|seen| time_of_day(clock, seen)),
+        last_seen: board.last_seen.map(|seen| time_of_day(clock, seen)),
+        last_seen_age_ms: board.last_seen.map(|seen| millis(clock.now().since(seen))),
         missed: Missed {
             heartbeat: missed(board.answers.heartbeat),
             resource: missed(board.answers.resource),
         },
-        summary: summary(board, clock),
+        summary: summary(board, fleet),
     }
 }
 
@@ -75,12 +76,13 @@ fn missed(answers: Answers) -> MissedAnswers {
     MissedAnswers { in_a_row: answers.missed_in_a_row, total: answers.missed_total }
 }
 
-fn summary(board: &fleet::Board, clock: Clock) -> Summary {
+fn summary(board: &fleet::Board, fleet: &Fleet) -> Summary {
     let gpus = board.heartbeat.gpus.len();
-    let Some(received) = &board.resource else { return Summary { gpus, ..Summary::default() } };
-    let summary = received.summary;
+    let age = |received: &Received| millis(fleet.clock().now().since(received.at));
+    let age_ms = board.resource.as_ref().map(age);
+    let summary = fleet.current(board).map(|received| received.summary).unwrap_or_default();
     Summary {
-        age_ms: Some(millis(clock.now().since(received.at))),
+        age_ms,
         cpu_usage_percent: summary.cpu_usage,
         memory_used: summary.memory_used,
         memory_total: summary.memory_total,
@@ -90,12 +92,12 @@ fn summary(board: &fleet::Board, clock: Clock) -> Summary {
     }
 }
 
-pub(super) fn detail(view: &View, clock: Clock) -> BoardDetail {
+pub(super) fn detail(view: &View, fleet: &Fleet) -> BoardDetail {
     let heartbeat = &view.board.heartbeat;
     let accelerator =
         |gpu: &report::Accelerator| Accelerator { index: gpu.index, name: owned(gpu.name.as_ref()) };
     BoardDetail {
-        board: board(view, clock),
+        board: board(view, fleet),
         gpu: heartbeat.gpus.iter().map(accelerator).collect(),
         agent: heartbeat.agent.as_ref().map(agent),
     }
@@ -150,4 +152,30 @@ fn millis(span: Duration) -> u64 {
 
 fn time_of_day(clock: Clock, moment: Moment) -> String {
     humantime::format_rfc3339_millis(clock.time_of_day(moment)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn readings_that_no_longer_come_are_not_in_the_summary() {
+        let readings = json!({"cpu": {"usage_percent": 12.5}, "memory": {"total": 16, "used": 4}, "gpu": [{"index": 0}]});
+        let shown = |resource_every| {
+            let fleet = testing::asked_every(resource_every);
+            testing::heartbeat(&fleet, 1, "n", &json!([]));
+            testing::resource(&fleet, 1, &readings);
+            std::thread::sleep(Duration::from_millis(10));
+            let view = fleet.boards(&fleet::Filter::default(), None, 1).boards.remove(0);
+            (summary(&view.board, &fleet), view.board.resource.is_some())
+        };
+        let (current, _) = shown(Duration::from_secs(3600));
+        assert_eq!((current.cpu_usage_percent, current.memory_used, current.gpus), (Some(12.5), Some(4), 1));
+        let (old, is_kept) = shown(Duration::from_millis(1));
+        assert!(is_kept && old.age_ms.is_some_and(|age| age >= 10), "{old:?}");
+        assert_eq!(old, Summary { age_ms: old.age_ms, ..Summary::default() });
+    }
 }

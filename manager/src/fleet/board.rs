@@ -42,16 +42,28 @@ pub struct Board {
     pub heartbeat: Arc<Heartbeat>,
     /// Its last readings.
     pub resource: Option<Received>,
-    /// Its first report.
-    pub first_seen: Moment,
-    /// Its last report.
-    pub last_seen: Moment,
+    /// Its first report. None if that is a time in the future, since the clock was set back.
+    pub first_seen: Option<Moment>,
+    /// Its last report; the same.
+    pub last_seen: Option<Moment>,
     /// How it stands.
     pub state: State,
     /// How well it answers.
     pub answers: PerSubject<Answers>,
     /// Where it was heard lately, the latest first.
     pub addresses: Vec<Seen>,
+}
+
+impl Board {
+    /// Its readings, if they say something about now: what a board measured that is lost, or that no longer tells, does
+    /// not.
+    pub(super) fn current(&self, now: Moment, resource_every: Duration) -> Option<&Received> {
+        let missed = self.answers.resource.missed_in_a_row >= LOST_AFTER_MISSED;
+        let bound = resource_every.saturating_mul(LOST_AFTER_PERIODS);
+        let is_old = |received: &Received| now.since(received.at) > bound;
+        let gone = missed || self.state == State::Lost;
+        self.resource.as_ref().filter(|received| !gone && !is_old(received))
+    }
 }
 
 /// Readings, and when they came.
@@ -120,7 +132,7 @@ pub(super) struct Entry {
     pub(super) known_since: Moment,
     /// The address of ours that its reports come in on, and so the one that its queries come from.
     pub(super) via: Option<Ipv4Addr>,
-    /// Restored after a long silence, and not heard since.
+    /// Restored after a silence that was long, or of unknown length, and not heard since.
     pub(super) presumed_lost: bool,
     pub(super) identity: Identity,
     pub(super) weight: PerSubject<usize>,
@@ -130,6 +142,30 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// A board that is new.
+    pub(super) fn new(id: BoardId, heartbeat: Arc<Heartbeat>, at: Moment) -> Self {
+        let board = Board {
+            id,
+            heartbeat,
+            resource: None,
+            first_seen: Some(at),
+            last_seen: Some(at),
+            state: State::Up,
+            answers: PerSubject::default(),
+            addresses: Vec::new(),
+        };
+        Self {
+            board,
+            known_since: at,
+            via: None,
+            presumed_lost: false,
+            identity: Identity::default(),
+            weight: PerSubject::default(),
+            unsaved: Unsaved::default(),
+            stored: false,
+        }
+    }
+
     /// Notes that the board answered. Returns the state that it was in.
     pub(super) fn answered(&mut self, subject: Subject, at: Moment, via: Option<Ipv4Addr>) -> State {
         let before = self.board.state;
@@ -137,7 +173,7 @@ impl Entry {
         answers.last = Some(at);
         answers.missed_in_a_row = 0;
         // Readings that waited for their board are older than the heartbeat that they waited for.
-        self.board.last_seen = self.board.last_seen.max(at);
+        self.board.last_seen = self.board.last_seen.max(Some(at));
         self.via = via;
         self.unsaved.counts = true;
         if subject == Subject::Heartbeat {
@@ -161,8 +197,8 @@ impl Entry {
     /// Finds the board's state anew. Returns the one before, if it is another.
     pub(super) fn judge(&mut self, now: Moment, period: Duration) -> Option<State> {
         let missed = self.board.answers.heartbeat.missed_in_a_row;
-        let heard = self.board.answers.heartbeat.last.unwrap_or(self.board.last_seen);
-        let silent = now.since(heard) > period.saturating_mul(LATE_AFTER_PERIODS);
+        let heard = self.board.answers.heartbeat.last.or(self.board.last_seen);
+        let silent = silent_for(heard, now, period.saturating_mul(LATE_AFTER_PERIODS));
         let state = if missed >= LOST_AFTER_MISSED || self.presumed_lost {
             State::Lost
         } else if missed > 0 || silent {
@@ -176,7 +212,7 @@ impl Entry {
 
     /// Whether a restored board was silent for so long that it is taken for lost until it answers.
     pub(super) fn presume(&mut self, now: Moment, period: Duration) {
-        self.presumed_lost = now.since(self.board.last_seen) > period.saturating_mul(LOST_AFTER_PERIODS);
+        self.presumed_lost = silent_for(self.board.last_seen, now, period.saturating_mul(LOST_AFTER_PERIODS));
         self.judge(now, period);
     }
 
@@ -196,4 +232,9 @@ impl Entry {
         // They are in the order of their moments, so the old ones are at the end.
         self.board.addresses.truncate(kept);
     }
+}
+
+/// Whether nothing was heard for longer than that. If nobody knows when it was, it was long ago.
+fn silent_for(heard: Option<Moment>, now: Moment, span: Duration) -> bool {
+    heard.is_none_or(|heard| now.since(heard) > span)
 }

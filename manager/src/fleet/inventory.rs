@@ -5,11 +5,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board::{Board, Entry, PerSubject, Received, Round};
+use super::board::{Entry, PerSubject, Received, Round};
 use super::claims::{Claims, Thing};
 use super::event::Event;
-use super::identity::{Answer, Identity};
-use super::record::Unsaved;
+use super::identity::Answer;
 use super::room::Limits;
 use super::waiting::{Sender, Waiter, Waiting};
 use crate::clock::Moment;
@@ -41,10 +40,10 @@ pub enum Taken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// One board too many.
-    #[error("the inventory has its {0} boards, and none of them is lost")]
+    #[error("the inventory has its {0} boards, and no lost one makes room")]
     Boards(usize),
     /// Too much memory.
-    #[error("the boards' reports need more than {0} bytes, and none of the boards is lost")]
+    #[error("the boards' reports need more than {0} bytes, and no lost board makes room")]
     Weight(usize),
 }
 
@@ -92,37 +91,43 @@ impl Inventory {
         }
     }
 
-    /// Takes a heartbeat, and what it answers.
+    /// Takes a heartbeat, and what it answers. That a board answers counts also where there is no room for what it says.
     pub(super) fn heartbeat(
         &mut self,
         report: &Arc<Heartbeat>,
         answer: Option<Answer>,
         receipt: Receipt<'_>,
-    ) -> Result<Vec<Event>, Refused> {
+    ) -> (Vec<Event>, Result<(), Refused>) {
         let id = BoardId::of(report);
         let via = self.queried(receipt.via);
-        let changes = match self.boards.get(&id) {
-            Some(entry) => *entry.board.heartbeat != **report,
-            None => return self.admit(id, report, answer, receipt),
+        let Some(entry) = self.boards.get_mut(&id) else {
+            return match self.admit(id, report, answer, receipt) {
+                Ok(new) => (vec![new], Ok(())),
+                Err(refused) => (Vec::new(), Err(refused)),
+            };
         };
-        if changes {
-            self.reweigh(&id, Subject::Heartbeat, report.weight(receipt.body.len()))?;
-        }
-        let Some(entry) = self.boards.get_mut(&id) else { return Ok(Vec::new()) };
         let before = self.claims.follow(entry, |entry| {
-            if changes {
-                entry.board.heartbeat = Arc::clone(report);
-                entry.unsaved.heartbeat = Some(Arc::clone(receipt.body));
-            }
             entry.heard_at(report.host_ip, receipt.at);
             entry.answered(Subject::Heartbeat, receipt.at, via)
         });
         let mut events = changed(&id, Some(before), State::Up);
         if answer.is_some_and(|answer| entry.identity.answered(answer, receipt.at)) {
             let addresses = entry.identity.claimants().map(|claimant| claimant.host_ip).collect();
-            events.push(Event::CopiedIdentity { id, addresses });
+            events.push(Event::CopiedIdentity { id: id.clone(), addresses });
         }
-        Ok(events)
+        let changes = *entry.board.heartbeat != **report;
+        let taken = if changes { self.replace(&id, report, receipt.body) } else { Ok(()) };
+        (events, taken)
+    }
+
+    /// Keeps what a known board says of itself now.
+    fn replace(&mut self, id: &BoardId, report: &Arc<Heartbeat>, body: &Arc<[u8]>) -> Result<(), Refused> {
+        self.reweigh(id, Subject::Heartbeat, report.weight(body.len()))?;
+        if let Some(entry) = self.boards.get_mut(id) {
+            self.claims.follow(entry, |entry| entry.board.heartbeat = Arc::clone(report));
+            entry.unsaved.heartbeat = Some(Arc::clone(body));
+        }
+        Ok(())
     }
 
     /// Takes the first heartbeat of a board.
@@ -132,11 +137,11 @@ impl Inventory {
         report: &Arc<Heartbeat>,
         answer: Option<Answer>,
         receipt: Receipt<'_>,
-    ) -> Result<Vec<Event>, Refused> {
+    ) -> Result<Event, Refused> {
         let weight = report.weight(receipt.body.len());
         self.room_for_board(&id)?;
         self.room_for_bytes(weight, &id)?;
-        let mut entry = new_entry(id.clone(), Arc::clone(report), receipt.at);
+        let mut entry = Entry::new(id.clone(), Arc::clone(report), receipt.at);
         entry.weight.heartbeat = weight;
         self.weight += weight;
         if let Some(answer) = answer {
@@ -147,7 +152,7 @@ impl Inventory {
         self.insert(id.clone(), entry, receipt.at);
         self.receive_waiting(&id, report);
         let (hostname, position) = (report.hostname.to_string(), report.position);
-        Ok(vec![Event::New { id, hostname, position, address: report.host_ip }])
+        Ok(Event::New { id, hostname, position, address: report.host_ip })
     }
 
     pub(super) fn insert(&mut self, id: BoardId, mut entry: Entry, at: Moment) {
@@ -169,7 +174,7 @@ impl Inventory {
         }
     }
 
-    /// Takes a resource report.
+    /// Takes a resource report. An answer counts as for a heartbeat.
     pub(super) fn resource(&mut self, head: ResourceHead, receipt: Receipt<'_>) -> Result<Taken, Refused> {
         let Receipt { at, body, .. } = receipt;
         let via = self.queried(receipt.via);
@@ -181,12 +186,15 @@ impl Inventory {
                 return Ok(Taken::Waiting);
             }
         };
+        if let Some(entry) = self.boards.get_mut(&id) {
+            entry.answered(Subject::Resource, at, via);
+            self.claims.follow(entry, |entry| entry.heard_at(head.host_ip, at));
+        }
         self.reweigh(&id, Subject::Resource, body.len())?;
-        let Some(entry) = self.boards.get_mut(&id) else { return Ok(Taken::Ambiguous) };
-        entry.answered(Subject::Resource, at, via);
-        self.claims.follow(entry, |entry| entry.heard_at(head.host_ip, at));
-        entry.unsaved.resource = true;
-        entry.board.resource = Some(Received { body: Arc::clone(body), at, summary: head.summary });
+        if let Some(entry) = self.boards.get_mut(&id) {
+            entry.unsaved.resource = true;
+            entry.board.resource = Some(Received { body: Arc::clone(body), at, summary: head.summary });
+        }
         Ok(Taken::Kept)
     }
 
@@ -273,29 +281,6 @@ enum Owner {
     Board(BoardId),
     Unknown(Sender),
     Ambiguous,
-}
-
-pub(super) fn new_entry(id: BoardId, heartbeat: Arc<Heartbeat>, at: Moment) -> Entry {
-    let board = Board {
-        id,
-        heartbeat,
-        resource: None,
-        first_seen: at,
-        last_seen: at,
-        state: State::Up,
-        answers: PerSubject::default(),
-        addresses: Vec::new(),
-    };
-    Entry {
-        board,
-        known_since: at,
-        via: None,
-        presumed_lost: false,
-        identity: Identity::default(),
-        weight: PerSubject::default(),
-        unsaved: Unsaved::default(),
-        stored: false,
-    }
 }
 
 fn changed(id: &BoardId, before: Option<State>, now: State) -> Vec<Event> {

@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use super::board::{Answers, Board, PerSubject, Received};
-use super::inventory::{Inventory, new_entry};
+use super::board::{Answers, Board, Entry, PerSubject, Received};
+use super::inventory::Inventory;
 use crate::clock::Moment;
 use crate::model::{BoardId, Heartbeat};
 
@@ -48,10 +48,10 @@ pub struct Restored {
     pub heartbeat: (Heartbeat, usize),
     /// Its readings.
     pub resource: Option<Received>,
-    /// Its first report.
-    pub first_seen: Moment,
-    /// Its last report.
-    pub last_seen: Moment,
+    /// Its first report, if it is known when that was.
+    pub first_seen: Option<Moment>,
+    /// Its last report; the same.
+    pub last_seen: Option<Moment>,
     /// Queries that it had missed: heartbeats in a row and in all, resources in a row and in all.
     pub missed: [(u32, u64); 2],
 }
@@ -103,19 +103,21 @@ impl Inventory {
     pub(super) fn restore(&mut self, restored: Restored, now: Moment) {
         let (heartbeat, length) = restored.heartbeat;
         let id = BoardId::of(&heartbeat);
-        let mut entry = new_entry(id.clone(), Arc::new(heartbeat), now);
+        let mut entry = Entry::new(id.clone(), Arc::new(heartbeat), now);
         entry.weight.heartbeat = entry.board.heartbeat.weight(length);
         entry.weight.resource = restored.resource.as_ref().map_or(0, |received| received.body.len());
         entry.board.resource = restored.resource;
         self.weight += entry.weight.heartbeat + entry.weight.resource;
         entry.board.first_seen = restored.first_seen;
-        entry.board.last_seen = restored.last_seen;
+        // The clock may have been wrong when one of them was saved. A first report that is too early would stay so for good.
+        entry.board.last_seen =
+            restored.last_seen.map(|last| restored.first_seen.map_or(last, |first| first.max(last)));
         let answers = |(missed_in_a_row, missed_total)| Answers { last: None, missed_in_a_row, missed_total };
         let [heartbeat, resource] = restored.missed.map(answers);
         entry.board.answers = PerSubject { heartbeat, resource };
         entry.presume(now, self.heartbeat_every);
         entry.stored = true;
         self.nobody_lost = false;
-        self.insert(id, entry, restored.last_seen);
+        self.insert(id, entry, restored.last_seen.unwrap_or(now));
     }
 }

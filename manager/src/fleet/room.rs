@@ -4,6 +4,8 @@
 //! real boards out for ever. So lost boards make room, those that were known for the shortest time first: what is invented
 //! is heard for moments, a board for months. A board that answers never makes room for another.
 
+use std::time::Duration;
+
 use super::inventory::{Inventory, Refused};
 use crate::model::{BoardId, State, Subject};
 
@@ -74,7 +76,11 @@ impl Inventory {
         }
         let lost = self.boards.values().map(|entry| &entry.board);
         let lost = lost.filter(|board| board.state == State::Lost && board.id != *spared);
-        let known_for = |board: &super::Board| board.last_seen.since(board.first_seen);
+        // Where it is unknown it began in an earlier run.
+        let known_for = |board: &super::Board| {
+            let seen = board.last_seen.zip(board.first_seen);
+            seen.map_or(Duration::MAX, |(last, first)| last.since(first))
+        };
         let mut lost: Vec<_> =
             lost.map(|board| (known_for(board), board.last_seen, board.id.clone())).collect();
         lost.sort_unstable();

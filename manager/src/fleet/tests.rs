@@ -1,6 +1,7 @@
 //! The inventory, driven by hand: every moment is given.
 
 mod claims;
+mod current;
 mod identity;
 mod room;
 mod saving;
@@ -58,7 +59,7 @@ impl World {
 
     fn heartbeat(&mut self, board: &Heartbeat) {
         let receipt = self.receipt();
-        self.inventory.heartbeat(&Arc::new(board.clone()), None, receipt).unwrap();
+        self.inventory.heartbeat(&Arc::new(board.clone()), None, receipt).1.unwrap();
     }
 
     fn resource(&mut self, head: ResourceHead) -> Taken {
@@ -285,8 +286,8 @@ fn a_restored_board_is_judged_by_its_silence_until_it_answers() {
         let restored = Restored {
             heartbeat: (board.clone(), 100),
             resource: None,
-            first_seen: Moment::from_millis(-1_000_000),
-            last_seen: Moment::from_millis(-silent),
+            first_seen: Some(Moment::from_millis(-1_000_000)),
+            last_seen: Some(Moment::from_millis(-silent)),
             missed: [(0, 40), (0, 2)],
         };
         world.inventory.restore(restored, Moment::from_millis(0));
@@ -396,7 +397,7 @@ proptest! {
                 prop_assert_eq!(board.state == State::Lost, answers.missed_in_a_row >= 3);
                 prop_assert!(board.state != State::Up || answers.missed_in_a_row == 0);
                 prop_assert!(u64::from(answers.missed_in_a_row) <= answers.missed_total);
-                prop_assert!(board.first_seen <= board.last_seen && board.last_seen <= world.at());
+                prop_assert!(board.first_seen <= board.last_seen && board.last_seen <= Some(world.at()));
                 prop_assert!((1..=8).contains(&board.addresses.len()));
                 for rival in view.conflicts.slot.iter().chain(&view.conflicts.address) {
                     let other = world.inventory.view(rival.as_str()).unwrap();

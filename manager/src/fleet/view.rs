@@ -63,11 +63,17 @@ impl Inventory {
     /// Boards in the order of their ids.
     pub(super) fn page(&self, filter: &Filter, after: Option<&str>, limit: usize) -> Page {
         let total = self.boards.values().filter(|entry| filter.admits(&entry.board)).count();
+        let (boards, more) = self.some(filter, after, limit);
+        Page { boards, total, more }
+    }
+
+    /// The same without their number, and whether there are more.
+    pub(super) fn some(&self, filter: &Filter, after: Option<&str>, limit: usize) -> (Vec<View>, bool) {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rest = self.order.range::<str, _>((start, Bound::Unbounded));
         let mut rest = rest.filter_map(|id| self.boards.get(id)).filter(|entry| filter.admits(&entry.board));
         let boards = rest.by_ref().take(limit).map(|entry| self.look(entry)).collect();
-        Page { boards, total, more: rest.next().is_some() }
+        (boards, rest.next().is_some())
     }
 
     /// One board.

@@ -8,7 +8,7 @@ use super::fleet::{Family, Series, Subject};
 
 /// All of them.
 pub(super) fn all() -> impl Iterator<Item = &'static Family> {
-    board::FAMILIES.iter().chain(resource::FAMILIES).chain(sensor::FAMILIES)
+    board::FAMILIES.iter().chain(resource::FAMILIES).chain(sensor::FAMILIES).chain(board::LAST)
 }
 
 type Collect = fn(&Subject<'_>, &mut Series<'_>);

@@ -4,15 +4,22 @@ use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use std::time::SystemTime;
 
-use super::families;
+use super::{NoText, families};
 use crate::clock::{Clock, Moment};
-use crate::fleet::{Filter, Fleet, View};
+use crate::fleet::{Fleet, View};
+use crate::model::readings::Readings;
 use crate::model::report::Resource;
-use crate::model::{State, readings::Readings};
 use crate::protocol;
 
 /// What the names of all families begin with.
 const PREFIX: &str = "cardcage_board_";
+
+/// Text of the series of one board: some fifteen hundred of them. An ordinary board has two hundred, in 33 KiB; one that
+/// invents interfaces must not lengthen the text for everybody.
+const TEXT_LIMIT: usize = 256 << 10;
+
+/// Characters of a host name that stand in each of them.
+const HOST_LIMIT: usize = 64;
 
 /// One family of series. Base units; the name ends in the unit, as Prometheus asks.
 pub(super) struct Family {
@@ -29,10 +36,17 @@ pub(super) struct Family {
 /// The board that series are made of.
 pub(super) struct Subject<'a> {
     pub(super) view: &'a View,
-    /// None for a board that is lost, too: what it measured then says nothing about now.
+    /// None if it says nothing about now, too: of a board that is lost, or whose readings no longer come.
     pub(super) resource: Option<Resource>,
     pub(super) clock: Clock,
     pub(super) now: Moment,
+}
+
+impl Family {
+    fn head(&self) -> String {
+        let Self { name, help, kind, .. } = self;
+        format!("# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}\n")
+    }
 }
 
 impl Subject<'_> {
@@ -56,6 +70,14 @@ pub(super) struct Series<'a> {
     base: &'a str,
     /// The labels that were used. A report may name two things alike, and no series may stand there twice.
     used: BTreeSet<String>,
+    tally: &'a mut Tally,
+}
+
+/// What the series of one board come to, over all families.
+#[derive(Default)]
+struct Tally {
+    bytes: usize,
+    left_out: u64,
 }
 
 impl Series<'_> {
@@ -73,41 +95,63 @@ impl Series<'_> {
         }
     }
 
+    /// How many series of the board were left out. This one is not.
+    pub(super) fn push_left_out(&mut self) {
+        self.append("", self.tally.left_out);
+    }
+
     fn write(&mut self, labels: &[&str], value: impl Display) {
+        if self.tally.bytes >= TEXT_LIMIT {
+            self.tally.left_out += 1;
+            return;
+        }
         let mut own = String::new();
         for (name, value) in self.family.labels.iter().zip(labels) {
             push_label(&mut own, name, value);
         }
         if !self.used.contains(&own) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(self.text, "{PREFIX}{}{{{}{own}}} {value}", self.family.name, self.base);
+            self.append(&own, value);
             self.used.insert(own);
         }
     }
+
+    fn append(&mut self, own: &str, value: impl Display) {
+        let before = self.text.len();
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{PREFIX}{}{{{}{own}}} {value}", self.family.name, self.base);
+        self.tally.bytes += self.text.len() - before;
+    }
 }
 
-/// Appends the text of every family that has a series.
-pub(super) fn render(fleet: &Fleet, text: &mut String) {
-    let views = fleet.boards(&Filter::default(), None, usize::MAX).boards;
+/// The text of every family that has a series, unless that comes to more than so many bytes.
+pub(super) fn render(fleet: &Fleet, limit: usize) -> Result<Vec<String>, NoText> {
     let (clock, now) = (fleet.clock(), fleet.clock().now());
-    // A family's series must stand together, so each has a text of its own until all boards are through.
-    let mut families: Vec<_> = families::all().map(|family| (family, String::new())).collect();
-    for view in &views {
-        let subject = Subject { view, resource: resource(view), clock, now };
-        let base = base(view);
+    // A family's series must stand together, so each has a text of its own.
+    let mut families: Vec<_> = families::all().map(|family| (family, family.head())).collect();
+    let mut bytes = 0;
+    for view in fleet.walk() {
+        let subject = Subject { view: &view, resource: resource(fleet, &view), clock, now };
+        let (base, mut tally) = (base(&view), Tally::default());
         for (family, text) in &mut families {
-            (family.collect)(&subject, &mut Series { family, text, base: &base, used: BTreeSet::new() });
+            let (used, tally) = (BTreeSet::new(), &mut tally);
+            (family.collect)(&subject, &mut Series { family, text, base: &base, used, tally });
+        }
+        bytes += tally.bytes;
+        if bytes > limit {
+            return Err(NoText::TooLong);
         }
     }
-    for (family, series) in families.iter().filter(|(_, series)| !series.is_empty()) {
-        let Family { name, help, kind, .. } = family;
-        let _ = write!(text, "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}\n{series}");
-    }
+    families.retain(|(family, text)| text.len() > family.head().len());
+    let pieces = families.into_iter().map(|(_, mut text)| {
+        // It is held for as long as it is not read, and by its length.
+        text.shrink_to_fit();
+        text
+    });
+    Ok(pieces.collect())
 }
 
-fn resource(view: &View) -> Option<Resource> {
-    let received = view.board.resource.as_ref().filter(|_| view.board.state != State::Lost)?;
-    protocol::resource::parse(&received.body).ok()
+fn resource(fleet: &Fleet, view: &View) -> Option<Resource> {
+    protocol::resource::parse(&fleet.current(&view.board)?.body).ok()
 }
 
 fn base(view: &View) -> String {
@@ -117,7 +161,8 @@ fn base(view: &View) -> String {
     push_label(&mut base, "box", &position.box_id.to_string());
     push_label(&mut base, "slot", &position.slot_id.to_string());
     push_label(&mut base, "cpu", &position.cpu_id.to_string());
-    push_label(&mut base, "host", board.heartbeat.hostname.as_str());
+    let host: String = board.heartbeat.hostname.as_str().chars().take(HOST_LIMIT).collect();
+    push_label(&mut base, "host", &host);
     // The first label has nothing before it.
     base.split_off(1)
 }
@@ -137,3 +182,6 @@ fn push_label(labels: &mut String, name: &str, value: &str) {
     }
     labels.push('"');
 }
+
+#[cfg(test)]
+mod tests;

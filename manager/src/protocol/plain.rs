@@ -51,13 +51,18 @@ fn push_sensors(sensors: &mut Vec<Sensor>, place: &Place, values: [f64; 4]) {
 
 fn processors(cpu: &wire::Cpu) -> Cpu {
     Cpu {
-        usage_percent: Some(cpu.usage_percent),
-        load_avg_1m: Some(cpu.load_avg_1m),
-        load_avg_5m: Some(cpu.load_avg_5m),
-        load_avg_15m: Some(cpu.load_avg_15m),
+        usage_percent: of_processors(cpu, cpu.usage_percent),
+        load_avg_1m: of_processors(cpu, cpu.load_avg_1m),
+        load_avg_5m: of_processors(cpu, cpu.load_avg_5m),
+        load_avg_15m: of_processors(cpu, cpu.load_avg_15m),
         cores: u32::try_from(cpu.core_count).ok().filter(|cores| *cores != 0),
         ..Cpu::default()
     }
+}
+
+/// A share or a load of the processors. Where nobody counted them, a 0 was not measured either.
+pub(super) fn of_processors(cpu: &wire::Cpu, value: f64) -> Option<f64> {
+    (cpu.core_count != 0 || value != 0.0).then_some(value)
 }
 
 fn memory(memory: &wire::Memory) -> Option<Memory> {

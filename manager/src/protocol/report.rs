@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use cardcage_wire::board;
 use uuid::Uuid;
 
+use crate::model::Text;
+
 /// Longest report that is looked at, in bytes.
 pub const REPORT_LIMIT: usize = board::REPORT_LIMIT;
 
@@ -12,7 +14,7 @@ pub const REPORT_LIMIT: usize = board::REPORT_LIMIT;
 #[derive(Debug, thiserror::Error)]
 pub enum BadReport {
     /// It is not the protocol.
-    #[error("{0}{reason}", reason = reason(.0))]
+    #[error("{}", one_line(.0))]
     Wire(board::BadReport),
     /// No machine can have the address that it gives.
     #[error("host_ip {0} is not the address of a machine")]
@@ -22,9 +24,11 @@ pub enum BadReport {
     AgentId,
 }
 
-/// The parser's reason belongs into the same line: whoever reads it has only the answer to the report.
-fn reason(error: &board::BadReport) -> String {
-    std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default()
+/// The parser's reason belongs into the same line: whoever reads it has only the answer to the report. It may quote the
+/// report, at any length and with any character.
+fn one_line(error: &board::BadReport) -> Text {
+    let reason = std::error::Error::source(error).map(|source| format!(": {source}"));
+    Text::new(format!("{error}{}", reason.unwrap_or_default()))
 }
 
 pub(super) fn machine(address: Ipv4Addr) -> Result<Ipv4Addr, BadReport> {

@@ -121,6 +121,16 @@ mod tests {
     }
 
     #[test]
+    fn processors_of_which_nothing_is_said_have_no_usage_and_no_load() {
+        for cpu in [json!({}), json!({"usage_percent": 0, "load_avg_1m": 0, "core_count": 0})] {
+            let mut report = document();
+            report["resource"]["cpu"] = cpu;
+            let report = parse(&envelope(report)).unwrap();
+            assert_eq!(report.readings.cpu, Some(crate::model::readings::Cpu::default()));
+        }
+    }
+
+    #[test]
     fn the_extension_is_preferred() {
         let report = parse(&envelope(extended())).unwrap();
         let cpu = report.readings.cpu.as_ref().unwrap();

@@ -3,6 +3,7 @@
 use cardcage_wire::board as plain;
 use cardcage_wire::extension::{Readings, Sensor};
 
+use super::plain::of_processors;
 use super::resource::limits;
 use crate::model::Summary;
 
@@ -45,7 +46,7 @@ pub(super) fn plain(resource: &plain::Resource) -> Summary {
     let powers = resource.gpu.iter().map(|gpu| gpu.power).chain([resource.cpu.power]);
     let sized = |value: u64| (resource.memory.total != 0).then_some(value);
     Summary {
-        cpu_usage: Some(resource.cpu.usage_percent),
+        cpu_usage: of_processors(&resource.cpu, resource.cpu.usage_percent),
         memory_used: sized(resource.memory.used),
         memory_total: sized(resource.memory.total),
         temperature: measured(resource.cpu.temperature),
@@ -97,6 +98,15 @@ mod tests {
     fn no_sensor_is_no_reading() {
         assert_eq!(of(Vec::new()), Summary::default());
         let nothing = plain(&plain::Resource::default());
-        assert_eq!((nothing.power, nothing.temperature, nothing.memory_total), (None, None, None));
+        assert_eq!(nothing, Summary::default());
+    }
+
+    #[test]
+    fn processors_that_are_idle_are_not_processors_that_nobody_looked_at() {
+        let usage = |core_count, usage_percent| {
+            let cpu = plain::Cpu { core_count, usage_percent, ..plain::Cpu::default() };
+            plain(&plain::Resource { cpu, ..plain::Resource::default() }).cpu_usage
+        };
+        assert_eq!((usage(0, 0.0), usage(8, 0.0), usage(0, 12.5)), (None, Some(0.0), Some(12.5)));
     }
 }

@@ -169,7 +169,8 @@ fn restored(row: &Row<'_>, clock: Clock) -> Result<Result<Restored, protocol::Ba
         missed("resources_missed_in_a_row", "resources_missed")?,
     ];
     let resource = match resource {
-        Some(body) => Some((body, moment("received")?)),
+        // Without their age readings say nothing, and new ones come soon.
+        Some(body) => moment("received")?.map(|at| (body, at)),
         None => None,
     };
     let parsed = protocol::heartbeat::parse(&heartbeat).map(|(report, _)| Restored {
@@ -189,15 +190,18 @@ fn restored(row: &Row<'_>, clock: Clock) -> Result<Result<Restored, protocol::Ba
 fn save_board(transaction: &Transaction<'_>, record: &Record, clock: Clock) -> rusqlite::Result<()> {
     let board = &record.board;
     let (heartbeats, resources) = (board.answers.heartbeat, board.answers.resource);
-    let (first_seen, last_seen) = (millis(clock, board.first_seen), millis(clock, board.last_seen));
+    let first_seen = board.first_seen.map(|seen| millis(clock, seen));
+    // Of a board that was not heard in this run the row knows it better: the clock may be another now.
+    let heard = heartbeats.last.or(resources.last).and(board.last_seen);
+    let last_seen = heard.map(|seen| millis(clock, seen));
     let total = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     if let Some(heartbeat) = &record.heartbeat {
-        let upsert = "INSERT INTO board VALUES (?, ?, ?, ?, 0, 0, 0, 0)
-            ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat, first_seen = excluded.first_seen";
+        let upsert = "INSERT INTO board VALUES (?1, ?2, COALESCE(?3, ?4, 0), COALESCE(?4, 0), 0, 0, 0, 0)
+            ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat, first_seen = COALESCE(?3, first_seen)";
         let values = (board.id.as_str(), &**heartbeat, first_seen, last_seen);
         transaction.prepare_cached(upsert)?.execute(values)?;
     }
-    let update = "UPDATE board SET last_seen = :last_seen,
+    let update = "UPDATE board SET last_seen = COALESCE(:last_seen, last_seen),
             heartbeats_missed_in_a_row = :heartbeats_in_a_row, heartbeats_missed = :heartbeats,
             resources_missed_in_a_row = :resources_in_a_row, resources_missed = :resources
         WHERE id = :id";
@@ -226,7 +230,7 @@ fn millis(clock: Clock, moment: Moment) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn moment(clock: Clock, millis: i64) -> Moment {
+fn moment(clock: Clock, millis: i64) -> Option<Moment> {
     let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
     clock.moment(SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH))
 }
@@ -271,3 +275,6 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     }
     Ok(named(&format!(".damaged-{now}"), ""))
 }
+
+#[cfg(test)]
+mod tests;

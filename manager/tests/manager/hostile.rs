@@ -159,3 +159,26 @@ fn control_characters_of_a_report_reach_nobody() {
         assert!(!text.chars().any(|c| matches!(c, '\u{1b}' | '\u{202e}' | '\u{9b}')), "{text:?}");
     }
 }
+
+#[test]
+fn what_a_refusal_quotes_is_one_harmless_line() {
+    let place = Place::new();
+    let manager = place.start();
+    let mut report = readings(AGENT, "10.0.0.7");
+    let state = format!("x\u{1b}[2J\nFORGED line\u{202e}{}", "y".repeat(100_000));
+    report["component"] = json!([{"instance_id": "i", "uuid": "u", "index": 0, "config": {"name": "n", "id": "c"},
+                                  "state": state, "resource": {}}]);
+    let body = json!({"api_version": 1, "data": report}).to_string();
+    let answer = manager.post("/resource", body.as_bytes());
+    assert_eq!(answer.status, 400);
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("unknown variant") && detail.len() < 1000, "{detail:?}");
+    let missing =
+        manager.get("/fleet/v1/boards/a%1B%0AFORGED%E2%80%AE").json()["detail"].as_str().unwrap().to_owned();
+    for text in [detail, missing] {
+        assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
+    }
+    let log = manager.log();
+    assert!(log.contains("report rejected") && log.contains("FORGED"), "{log:?}");
+    assert!(!log.contains('\u{1b}') && !log.contains('\u{202e}') && !log.contains("\nFORGED"), "{log:?}");
+}

@@ -149,7 +149,8 @@ impl Manager {
 
     pub fn get(&self, path: &str) -> Answer {
         let mut response = self.agent.get(format!("{}{path}", self.url)).call().unwrap();
-        Answer { status: response.status().as_u16(), body: response.body_mut().read_to_string().unwrap() }
+        let body = response.body_mut().with_config().limit(64 << 20).read_to_string().unwrap();
+        Answer { status: response.status().as_u16(), body }
     }
 
     pub fn delete(&self, path: &str, token: Option<&str>) -> Answer {

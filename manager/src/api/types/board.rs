@@ -76,14 +76,17 @@ pub struct Board {
     /// Machine architecture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_arch: Option<String>,
-    /// When it first reported.
+    /// When it first reported. Absent if that is in the future: the manager's clock was set back since.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
-    pub first_seen: String,
-    /// When it last reported.
+    pub first_seen: Option<String>,
+    /// When it last reported. Absent for the same reason, until it reports again; the board is lost until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
-    pub last_seen: String,
+    pub last_seen: Option<String>,
     /// Milliseconds since it last reported.
-    pub last_seen_age_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen_age_ms: Option<u64>,
     /// Queries that it did not answer.
     pub missed: Missed,
     /// The readings that fit into a line.
@@ -171,10 +174,11 @@ pub struct MissedAnswers {
     pub total: u64,
 }
 
-/// The readings that fit into a line.
+/// The readings that fit into a line. They are absent once they no longer come: from a board that is lost, that missed
+/// three queries for them in a row, or whose latest are older than four periods. Its own `resource` still has them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
-    /// Milliseconds since its readings came. Absent if there are none.
+    /// Milliseconds since its readings came, also where they are too old to be shown. Absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<u64>,
     /// Percent.
@@ -268,6 +272,9 @@ pub struct Plugin {
 pub struct Plugins {
     /// In the order of name, version and digest.
     pub plugins: Vec<SeenPlugin>,
+    /// There are more, and they are left out: more than any fleet has, so somebody invents them.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// One plugin, wherever it is.

@@ -48,6 +48,8 @@ fn identity(detail: &BoardDetail, screen: &Screen) -> String {
     let agent = detail.agent.as_ref();
     let of_agent = |field: fn(&Agent) -> Option<&String>| known(agent.and_then(field));
     let addresses: Vec<_> = board.addresses.iter().map(ToString::to_string).collect();
+    let seen = board.last_seen.as_ref().zip(board.last_seen_age_ms);
+    let seen = seen.map(|(when, age)| format!("{when}, {} ago", units::age(age)));
     let mut all = vec![
         ("board", known(Some(&board.id))),
         ("state", Some(coloured(table::state(board.state), Some(table::state_colour(board.state))))),
@@ -69,11 +71,8 @@ fn identity(detail: &BoardDetail, screen: &Screen) -> String {
         ("model", of_agent(|agent| agent.model.as_ref())),
         ("serial", of_agent(|agent| agent.serial.as_ref())),
         ("agent", of_agent(|agent| agent.version.as_ref())),
-        ("first seen", known(Some(&board.first_seen))),
-        (
-            "last seen",
-            known(Some(format!("{}, {} ago", board.last_seen, units::age(board.last_seen_age_ms)))),
-        ),
+        ("first seen", known(board.first_seen.as_ref())),
+        ("last seen", known(seen)),
         ("missed", known(Some(missed(board)))),
     ];
     all.extend(agent.into_iter().flat_map(|agent| extras(&agent.extra)));

@@ -37,4 +37,24 @@ impl Failure {
             _ => 1,
         }
     }
+
+    /// Whether it may pass by itself: the manager restarts, or has too much to do.
+    pub(crate) const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Problem(Problem { status: 503, .. }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_that_is_busy_is_asked_again_and_one_that_refuses_is_not() {
+        let problem = |status| {
+            let [kind, title, detail, remedy] = ["k", "t", "d", "r"].map(str::to_owned);
+            Failure::Problem(Problem { kind, title, status, detail, remedy })
+        };
+        assert!(problem(503).may_pass() && !problem(400).may_pass());
+        assert!(!Failure::NoSuchBoard("n".to_owned()).may_pass());
+    }
 }

@@ -23,7 +23,7 @@ pub(crate) fn boards(mut boards: Vec<Board>, screen: &Screen) -> String {
     ]);
     for (board, id) in boards.iter().zip(short_ids(&boards)) {
         let summary = &board.summary;
-        let seen = units::age(board.last_seen_age_ms);
+        let seen = board.last_seen_age_ms.map(units::age);
         let gpus = (summary.gpus > 0).then(|| summary.gpus.to_string());
         table.add_row([
             coloured(state(board.state), Some(state_colour(board.state))),
@@ -37,7 +37,7 @@ pub(crate) fn boards(mut boards: Vec<Board>, screen: &Screen) -> String {
             number(summary.temperature.map(|value| format!("{value:.1} °C"))),
             number(summary.power.map(|value| format!("{value:.1} W"))),
             number(gpus),
-            number(Some(seen)),
+            number(seen),
             coloured(&flags(&board.flags), Some(Color::Red)),
         ]);
     }
@@ -124,7 +124,8 @@ pub(crate) fn plugins(plugins: &Plugins, screen: &Screen) -> String {
             cell(Some(boards.join(", "))),
         ]);
     }
-    screen::text(&table)
+    let more = if plugins.more { "and more, which are left out; some board invents them\n" } else { "" };
+    format!("{}{more}", screen::text(&table))
 }
 
 #[cfg(test)]
@@ -161,9 +162,9 @@ pub(crate) mod tests {
             os_type: None,
             resource_type: None,
             cpu_arch: None,
-            first_seen: "2026-01-01T00:00:00.000Z".into(),
-            last_seen: "2026-01-01T00:00:05.000Z".into(),
-            last_seen_age_ms: 1_200,
+            first_seen: Some("2026-01-01T00:00:00.000Z".into()),
+            last_seen: Some("2026-01-01T00:00:05.000Z".into()),
+            last_seen_age_ms: Some(1_200),
             missed: Missed { heartbeat: none, resource: none },
             summary: Summary {
                 age_ms: Some(300),
@@ -194,7 +195,7 @@ pub(crate) mod tests {
         let lost = Board {
             state: BoardState::Lost,
             flags: vec![Flag::SlotConflict, Flag::AddressConflict],
-            last_seen_age_ms: 7_300_000,
+            last_seen_age_ms: Some(7_300_000),
             ..of_ours("2b1f7d0e-9d53-4c0a-8a53-7e5b0c6f9a11", 2)
         };
         let twin = of_ours("2b1f7d0e-0000-4c0a-8a53-7e5b0c6f9a11", 1);
@@ -256,10 +257,11 @@ pub(crate) mod tests {
             built_in: false,
             boards: BTreeMap::from([("ready".into(), 12), ("backoff".into(), 1)]),
         };
-        let list = plugins(&Plugins { plugins: vec![plugin] }, &Screen::default());
+        let list = plugins(&Plugins { plugins: vec![plugin], more: true }, &Screen::default());
         expect![[r#"
             PLUGIN    VERSION  DIGEST        FROM      BOARDS
             acme-psu  1.2.0    9f86d081884c  operator  1 backoff, 12 ready
+            and more, which are left out; some board invents them
         "#]]
         .assert_eq(&list);
     }

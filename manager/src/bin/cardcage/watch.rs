@@ -14,8 +14,8 @@ const HOME: &str = "\x1b[H";
 const CLEAR_LINE: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
 
-/// Shows what `look` gives until the process is ended. A manager that cannot be reached is shown too, and asked again: it
-/// may only be restarting.
+/// Shows what `look` gives until the process is ended. What may pass by itself is shown too, and the
+/// manager is asked again.
 pub(crate) fn run(
     every: Duration,
     screen: &Screen,
@@ -23,7 +23,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     loop {
         let text = match look() {
-            Err(failure @ Failure::Unreachable { .. }) => format!("{failure}\n"),
+            Err(failure) if failure.may_pass() => format!("{failure}\n"),
             looked => looked?,
         };
         if screen.terminal {

@@ -6,7 +6,6 @@ use super::*;
 use crate::fleet::Conflicts;
 use crate::fleet::board::{Board, Entry};
 use crate::fleet::claims::{Claims, Standing, Thing, Verdict};
-use crate::fleet::inventory::new_entry;
 
 const ADDRESS: [u8; 4] = [10, 0, 0, 1];
 
@@ -74,7 +73,7 @@ fn set_state(claims: &mut Claims, entry: &mut Entry, state: State) {
 fn a_contest_is_told_once_and_so_is_its_end() {
     let entry = |hostname: &str| {
         let heartbeat = plain(7, hostname, ADDRESS);
-        new_entry(BoardId::of(&heartbeat), Arc::new(heartbeat), Moment::from_millis(0))
+        Entry::new(BoardId::of(&heartbeat), Arc::new(heartbeat), Moment::from_millis(0))
     };
     let (mut claims, mut one, mut two) = (Claims::default(), entry("one"), entry("two"));
     let thing = Thing::Slot(one.board.heartbeat.position.slot().unwrap());

@@ -22,7 +22,7 @@ impl Told {
 fn answer(world: &mut World, board: &Heartbeat, query: &str, told: &mut Told) {
     let receipt = world.receipt();
     let answer = QueryId::known(query.into()).map(|query| Answer { query, by: Claimant::of(board) });
-    told.note(&world.inventory.heartbeat(&Arc::new(board.clone()), answer, receipt).unwrap());
+    told.note(&world.inventory.heartbeat(&Arc::new(board.clone()), answer, receipt).0);
 }
 
 /// A query goes out and these boards answer it.

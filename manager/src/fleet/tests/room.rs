@@ -16,7 +16,7 @@ fn real(number: u8) -> Heartbeat {
 fn take(world: &mut World, board: &Heartbeat, body: usize) -> Option<Refused> {
     let body = Arc::from(vec![b' '; body]);
     let receipt = Receipt { body: &body, ..world.receipt() };
-    world.inventory.heartbeat(&Arc::new(board.clone()), None, receipt).err()
+    world.inventory.heartbeat(&Arc::new(board.clone()), None, receipt).1.err()
 }
 
 fn is_known(world: &World, board: &Heartbeat) -> bool {
@@ -164,6 +164,43 @@ fn readings_find_room_as_heartbeats_do() {
     assert_eq!(report(&mut world, 1, &half), Ok(Taken::Kept));
     assert!(!is_known(&world, &invented(0)));
     check_consistency(&world.inventory);
+}
+
+#[test]
+fn a_board_that_answers_is_there_though_there_is_no_room_for_what_it_says() {
+    let mut world = World::with_limits(LIMITS);
+    let (full, here) = (invented(0), real(0));
+    assert_eq!(take(&mut world, &full, LIMITS.weight - 4096), None);
+    world.heartbeat(&here);
+    let longer = Heartbeat { os_type: Some("longer".into()), host_ip: [10, 0, 0, 77].into(), ..here.clone() };
+    for _ in 0..8 {
+        world.query(&[OURS]);
+        world.inventory.close(Subject::Resource, world.at());
+        world.inventory.asked(Subject::Resource, world.at(), vec![OURS]);
+        world.heartbeat(&full);
+        assert_eq!(take(&mut world, &longer, 8192), Some(Refused::Weight(LIMITS.weight)));
+        let body = Arc::from(vec![b' '; 8192]);
+        let receipt = Receipt { body: &body, ..world.receipt() };
+        let taken = world.inventory.resource(readings([10, 0, 0, 77], Some(1)), receipt);
+        assert_eq!(taken, Err(Refused::Weight(LIMITS.weight)));
+    }
+    let board = world.inventory.view(BoardId::of(&here).as_str()).unwrap().board;
+    assert_eq!((board.state, board.last_seen), (State::Up, Some(world.at())));
+    assert_eq!((board.answers.heartbeat.missed_total, board.answers.resource.missed_total), (0, 0));
+    assert_eq!((&*board.heartbeat, board.addresses[0].address), (&here, [10, 0, 0, 77].into()));
+    check_consistency(&world.inventory);
+}
+
+#[test]
+fn a_lost_board_that_is_spared_is_not_denied_in_the_refusal() {
+    let mut world = World::with_limits(LIMITS);
+    world.heartbeat(&real(0));
+    lose_all_but(&mut world, &[]);
+    let body = Arc::from(vec![b' '; LIMITS.weight]);
+    let receipt = Receipt { body: &body, ..world.receipt() };
+    let refused = world.inventory.resource(readings([10, 0, 0, 0], Some(1)), receipt).unwrap_err();
+    assert_eq!(world.state(&real(0)), State::Lost);
+    assert!(refused.to_string().ends_with("and no lost board makes room"), "{refused}");
 }
 
 #[derive(Debug, Clone)]

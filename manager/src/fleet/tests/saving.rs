@@ -14,7 +14,7 @@ struct Store(BTreeMap<String, Row>);
 
 #[derive(Debug, Clone, PartialEq)]
 struct Row {
-    first_seen: Moment,
+    first_seen: Option<Moment>,
     hostname: String,
     readings: Option<Moment>,
 }

@@ -26,7 +26,7 @@ pub(super) static FAMILIES: &[Family] = &[
         },
     ),
     gauge("last_seen_timestamp_seconds", &[], "When the board last reported.", |subject, series| {
-        series.push(&[], subject.timestamp(subject.view.board.last_seen));
+        series.push(&[], subject.view.board.last_seen.map(|seen| subject.timestamp(seen)));
     }),
     counter("missed_answers_total", &["url"], "Queries that the board did not answer.", |subject, series| {
         let answers = subject.view.board.answers;
@@ -56,6 +56,14 @@ pub(super) static FAMILIES: &[Family] = &[
         },
     ),
 ];
+
+/// What can be said only after all others.
+pub(super) static LAST: &[Family] = &[gauge(
+    "series_left_out",
+    &[],
+    "Series of the board that are not here, since one board gets no more.",
+    |_, series| series.push_left_out(),
+)];
 
 /// An empty label is the same as none.
 fn text(text: Option<&Text>) -> &str {

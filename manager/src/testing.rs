@@ -1,0 +1,43 @@
+//! Fleets for the tests of what shows them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::fleet::{Fleet, PerSubject};
+use crate::protocol;
+
+/// An empty fleet.
+pub(crate) fn fleet() -> Fleet {
+    asked_every(Duration::from_secs(3600))
+}
+
+/// One whose boards should tell their readings so often.
+pub(crate) fn asked_every(resource: Duration) -> Fleet {
+    Fleet::new(Clock::start(), PerSubject { heartbeat: Duration::from_secs(3600), resource })
+}
+
+fn body(data: Value) -> Vec<u8> {
+    json!({"api_version": 1, "data": data}).to_string().into_bytes()
+}
+
+/// A board of an agent of ours reports who it is.
+pub(crate) fn heartbeat(fleet: &Fleet, id: u128, hostname: &str, plugins: &Value) {
+    let extension = json!({"agent_id": Uuid::from_u128(id), "plugins": plugins});
+    let body = body(json!({
+        "box_id": 1, "slot_id": 3, "cpu_id": 1, "srio_id": 0, "host_ip": "10.0.0.7", "hostname": hostname,
+        "service_port": 23980, "box_type": "", "board_type": "", "cpu_type": "", "os_type": "", "resource_type": "",
+        "cpu_arch": "", "gpu": [], "cardcage": extension
+    }));
+    let (report, query) = protocol::heartbeat::parse(&body).unwrap();
+    fleet.heartbeat(report, query, None, &body).unwrap();
+}
+
+/// And how it is.
+pub(crate) fn resource(fleet: &Fleet, id: u128, readings: &Value) {
+    let body = body(json!({"host_ip": "10.0.0.7", "resource": {"cpu": {}, "memory": {}}, "component": [],
+                           "cardcage": {"agent_id": Uuid::from_u128(id), "readings": readings}}));
+    fleet.resource(protocol::resource::head(&body).unwrap(), None, &body).unwrap();
+}
