@@ -1,12 +1,13 @@
 //! The manager's API. Every call has a deadline, every answer a limit; redirects and proxies are not followed, since the
 //! token must reach nobody else.
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use cardcage_manager::api::types::Problem;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::http::{Response, Uri};
+use ureq::http::{Response, StatusCode, Uri};
 use ureq::{Agent, Body};
 
 use crate::args::BoardFilter;
@@ -14,6 +15,10 @@ use crate::failure::Failure;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often a manager that is busy is asked again, and the pause before that.
+const BUSY_TRIES: u32 = 3;
+const BUSY_PAUSE: Duration = Duration::from_millis(300);
 
 /// Longest answer that is read. A page of boards has some megabytes.
 const ANSWER_LIMIT: u64 = 64 << 20;
@@ -104,8 +109,19 @@ impl Client {
     }
 
     fn get(&self, path: &str) -> Result<Value, Failure> {
-        let response = self.agent.get(format!("{}{path}", self.base)).call();
-        let mut response = response.map_err(|error| self.unreachable(&error))?;
+        let ask = || {
+            let response = self.agent.get(format!("{}{path}", self.base)).call();
+            response.map_err(|error| self.unreachable(&error))
+        };
+        let mut response = ask()?;
+        // Others on this machine are being answered; that takes moments.
+        for _ in 0..BUSY_TRIES {
+            if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+                break;
+            }
+            sleep(BUSY_PAUSE);
+            response = ask()?;
+        }
         if !response.status().is_success() {
             return Err(self.problem(response));
         }
@@ -149,4 +165,39 @@ pub(crate) fn typed<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
         let reason = format!("its answer is of another version ({error})");
         Failure::NotAManager { url: "the manager".to_owned(), reason }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// A manager that gives these answers, one a connection.
+    fn manager(answers: &'static [&'static str]) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _head = stream.read(&mut [0; 4096]).unwrap();
+                let (status, body) = answer.split_once('\n').unwrap();
+                let head =
+                    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}", body.len());
+                write!(stream, "{head}\r\n\r\n{body}").unwrap();
+            }
+        });
+        client
+    }
+
+    const BUSY: &str = "503 Service Unavailable\n{\"type\":\"about:blank\",\"title\":\"manager busy\",\"status\":503,\"detail\":\"busy\",\"remedy\":\"wait\"}";
+
+    #[test]
+    fn a_manager_that_is_busy_is_asked_again_and_not_for_ever() {
+        assert_eq!(manager(&[BUSY, BUSY, "200 OK\n{\"boards\":7}"]).plugins().unwrap()["boards"], 7);
+        let refused = manager(&[BUSY, BUSY, BUSY, BUSY]).plugins().unwrap_err();
+        assert!(matches!(&refused, Failure::Problem(problem) if problem.status == 503), "{refused}");
+    }
 }
