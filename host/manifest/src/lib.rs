@@ -228,6 +228,10 @@ mod tests {
         assert!(refused("/sys/class/hwmon", "sys").contains("requests.files"));
         assert!(refused("version", "versoin").contains("versoin"));
         assert!(refused("1.2.0", "").contains("version"));
+        // What a terminal would obey never gets as far as a list of plugins.
+        assert!(refused("1.2.0", "1\\u001b[2J").contains("version"));
+        let described = format!("description = \"a\\u0007\"\n{PSU}");
+        assert!(Manifest::parse(&described).unwrap_err().to_string().contains("description"));
     }
 
     proptest! {
