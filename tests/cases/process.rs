@@ -47,6 +47,7 @@ fn check_says_what_is_wrong_all_at_once() {
     assert!(beside.status.success(), "{beside:?}");
     let beside = said(&beside);
     assert!(notes.iter().all(|note| beside.contains(note)) && !beside.contains("wrong:"), "{beside}");
+    assert!(beside.contains("must stop before another can start"), "{beside}");
 
     let config = agent.folder().join("agent.toml");
     let text = std::fs::read_to_string(&config).unwrap();

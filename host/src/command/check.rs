@@ -26,6 +26,10 @@ pub fn check(config: &Config) -> Result<()> {
         findings.note("only managers on this machine are answered: name yours in managers.allow");
     }
     match findings.problems {
+        0 if findings.agent_runs => Ok(writeln!(
+            std::io::stdout(),
+            "Nothing is wrong; the agent that runs must stop before another can start."
+        )?),
         0 => Ok(writeln!(std::io::stdout(), "The agent can start.")?),
         problems => bail!("{problems} to mend"),
     }
