@@ -83,8 +83,8 @@ const FACTS: [&str; 5] = ["stat", "loadavg", "meminfo", "net", "net/dev"];
 /// Whether something is mounted over one of the facts: containers get some of them from a program (lxcfs), which may not
 /// answer. Asked of the table of mounts, since whoever asks the file may wait.
 fn is_covered(proc: &Path, mounts: &str) -> bool {
-    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-    points.into_iter().any(|point| FACTS.iter().any(|fact| proc.join(fact) == Path::new(point)))
+    let mut points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    points.any(|point| FACTS.iter().any(|fact| proc.join(fact) == Path::new(point)))
 }
 
 fn mounts() -> String {

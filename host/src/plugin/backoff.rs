@@ -37,10 +37,11 @@ impl Backoff {
         Next::After(self.pause(LONGEST))
     }
 
-    /// It could not be started, through no fault of its own. It is tried for as long as it takes.
-    pub(super) fn put_off(&mut self) -> Duration {
+    /// It could not be started, through no fault of its own. It is tried for as long as it takes; where each try is dear,
+    /// the machine gets time to recover from what it may be short of.
+    pub(super) fn put_off(&mut self, dear: bool) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        self.pause(LONGEST_FOR_MACHINE)
+        if dear { LONGEST_FOR_MACHINE } else { self.pause(LONGEST_FOR_MACHINE) }
     }
 
     fn pause(&self, longest: Duration) -> Duration {
@@ -75,9 +76,10 @@ mod tests {
     #[test]
     fn the_machines_faults_are_waited_for() {
         let mut backoff = Backoff::default();
-        let pauses: Vec<_> = (0..1000).map(|_| backoff.put_off()).collect();
+        let pauses: Vec<_> = (0..1000).map(|_| backoff.put_off(false)).collect();
         assert_eq!((pauses[0], pauses[1]), (FIRST, 2 * FIRST));
         assert_eq!(pauses[999], LONGEST_FOR_MACHINE);
+        assert_eq!(Backoff::default().put_off(true), LONGEST_FOR_MACHINE);
     }
 
     proptest! {

@@ -95,7 +95,7 @@ impl Driver {
             if fault == Fault::Plugin || exhausted >= COMPILATIONS {
                 return Err(reason);
             }
-            let pause = backoff.put_off();
+            let pause = backoff.put_off(fault == Fault::Exhausted);
             if said != reason {
                 warn!(plugin = %self.plugin.package.name, reason, "plugin cannot be compiled now, it is tried again");
                 said.clone_from(&reason);

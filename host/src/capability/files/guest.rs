@@ -224,10 +224,9 @@ mod tests {
         files.open(hostile).await.unwrap();
         // Empty paths have no bytes, and are counted all the same.
         let mut files = self::files();
-        let opened = [(); 6].map(|()| vec![String::new(); 4096]).map(|paths| paths);
         let mut taken = 0;
-        for paths in opened {
-            taken += u32::from(files.open(paths).await.is_ok());
+        for _ in 0..6 {
+            taken += u32::from(files.open(vec![String::new(); 4096]).await.is_ok());
         }
         assert_eq!(taken, 4);
     }
