@@ -34,6 +34,7 @@ pub(super) fn resource(agent_id: AgentId, asked: &Accepted, snapshot: &Snapshot)
         agent_id: agent_id.to_string(),
         query_id: query_id(asked),
         readings: readings(snapshot),
+        deployments: Vec::new(),
     }
 }
 

@@ -3,16 +3,22 @@
 //! ```text
 //! manager --UDP multicast--> Query               (section "manager查询")
 //! agent   --HTTP POST-----> Heartbeat | Resource (sections "agent心跳信息上报", "agent资源信息上报")
+//! manager --HTTP POST-----> DeployRequest -> DeployReply (section "加载命令")
 //! ```
 //! Every message is JSON in UTF-8 inside [`Envelope`]. Unknown fields are ignored. Numbers may arrive as strings, as the
 //! document's own examples write them; they are sent as numbers.
 
+mod deploy;
 mod heartbeat;
 mod query;
 mod resource;
 
 use serde::{Deserialize, Serialize};
 
+pub use deploy::{
+    ADDRESS_LIMIT, BadDeploy, DEPLOY_LIMIT, DeployReply, DeployRequest, DeployStart, Echo, Id, Mode,
+    NAME_LIMIT, OPTIONS_LIMIT, Outcome, Require,
+};
 pub use heartbeat::{Gpu, Heartbeat};
 pub use query::{BadQuery, Query, ReportUrl};
 pub use resource::{

@@ -42,6 +42,53 @@ pub struct ResourceExtension {
     pub query_id: Option<String>,
     /// The readings, with what v1.1 has no field for.
     pub readings: Readings,
+    /// The deployed instances beyond v1.1's `component`, in its order, at most 4,096.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded::list::<_, _, 4096>")]
+    pub deployments: Vec<Deployment>,
+}
+
+/// What v1.1's `component` has no field for. What the instance uses is absent where it was not measured, and then stands
+/// there as 0.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Deployment {
+    /// The component instance.
+    pub uuid: String,
+    /// Which backend: the `type` of the request.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// SHA-256 over the order, lower-case hexadecimal: two instances of one digest were ordered alike.
+    pub order: String,
+    /// Why it is in its state, or how far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who runs it does not answer: the state is the last one that was known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
+    /// The logical cores that it has, at most 4,096; none where it holds nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded::list::<_, _, 4096>")]
+    pub cores: Vec<u32>,
+    /// Whether it shares these cores.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
+    /// Memory that it was admitted with, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// The accelerators that it has, by their device, at most 256.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded::list::<_, _, 256>")]
+    pub gpus: Vec<String>,
+    /// Percent of one core; absent where it is not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_load: Option<f64>,
+    /// Bytes; absent where it is not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_used: Option<u64>,
+    /// Bytes; absent where it is not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_rx: Option<u64>,
+    /// Bytes; absent where it is not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_tx: Option<u64>,
 }
 
 /// One plugin of the agent.

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
 
 use cardcage_wire::board::{
-    Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork, ComponentResource, Cpu,
-    Disk, Envelope, Gpu, GpuUsage, Heartbeat, Memory, Network, Query, ReportUrl, Resource, ResourceReport,
-    State,
+    BadDeploy, Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork,
+    ComponentResource, Cpu, DeployReply, DeployRequest, Disk, Envelope, Gpu, GpuUsage, Heartbeat, Memory,
+    Network, Query, ReportUrl, Resource, ResourceReport, State,
 };
 use cardcage_wire::extension::{self, HeartbeatExtension, ResourceExtension};
 use proptest::collection::{btree_map, vec};
@@ -18,6 +18,8 @@ fn parse_all(bytes: &[u8]) {
     let _query = Query::parse(bytes);
     let _heartbeat = Heartbeat::parse(bytes);
     let _resource = ResourceReport::parse(bytes);
+    let _deploy = DeployRequest::parse(bytes);
+    let _reply = DeployReply::parse(bytes);
 }
 
 /// Any JSON, with the protocol's own keys among the others.
@@ -258,6 +260,7 @@ fn resource() -> impl Strategy<Value = ResourceReport> {
         agent_id,
         query_id: None,
         readings: extension::Readings { sensors, ..extension::Readings::default() },
+        deployments: Vec::new(),
     });
     (address(), resource, vec(component(), 0..4), option::of(extension)).prop_map(
         |(host_ip, resource, component, cardcage)| ResourceReport { host_ip, resource, component, cardcage },
@@ -284,6 +287,23 @@ proptest! {
             *altered = byte;
         }
         parse_all(&bytes);
+    }
+
+    #[test]
+    fn a_deploy_that_is_altered_never_panics_and_its_reply_can_be_written(
+        field in prop::sample::select(vec!["mode", "type", "uuid", "id", "url", "file", "require", "options"]),
+        value in json_value(),
+    ) {
+        let mut request: Value = serde_json::from_slice(include_bytes!("../samples/board/deploy-start.json")).unwrap();
+        request["data"][field] = value;
+        let echo = match DeployRequest::parse(request.to_string().as_bytes()) {
+            Ok(request) => request.echo(),
+            Err(BadDeploy::Field { echo, .. }) => *echo,
+            Err(other) => return Err(TestCaseError::fail(other.to_string())),
+        };
+        let reply = DeployReply { echo, result: 1, message: String::new() };
+        let read = DeployReply::parse(&Envelope::new(reply).to_bytes()).unwrap();
+        prop_assert_eq!(read.result, 1);
     }
 
     #[test]

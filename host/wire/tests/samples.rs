@@ -4,7 +4,9 @@
 
 use std::net::Ipv4Addr;
 
-use cardcage_wire::board::{Envelope, Heartbeat, Query, ReportUrl, ResourceReport, State};
+use cardcage_wire::board::{
+    DeployReply, DeployRequest, Envelope, Heartbeat, Query, ReportUrl, ResourceReport, State,
+};
 use cardcage_wire::extension;
 use serde::Serialize;
 use serde_json::Value;
@@ -98,4 +100,16 @@ fn an_extended_resource_report_leaves_the_unknown_out() {
     assert_eq!(readings.cpu.unwrap().load_avg_1m, None);
     assert_eq!(readings.memory.unwrap().swap_total, Some(0));
     assert_eq!(readings.sensors.last().unwrap().value, None);
+}
+
+#[test]
+fn deploys_are_written_as_the_document_has_them() {
+    for sample in [
+        include_str!("../samples/board/deploy-start.json"),
+        include_str!("../samples/board/deploy-stop.json"),
+    ] {
+        check_writes(DeployRequest::parse(sample.as_bytes()).unwrap(), sample);
+    }
+    let sample = include_str!("../samples/board/deploy-reply.json");
+    check_writes(DeployReply::parse(sample.as_bytes()).unwrap(), sample);
 }

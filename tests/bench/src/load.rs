@@ -84,6 +84,7 @@ impl Bodies {
                     sensors: (0..8).map(sensor).collect(),
                     ..extension::Readings::default()
                 },
+                deployments: Vec::new(),
             }),
         };
         Self {
