@@ -1,6 +1,8 @@
 //! `agent.toml`: what the operator decides. Every key has a default; an unknown key is an error that names the nearest.
 
 mod allow;
+mod deploy;
+mod grants;
 mod suggest;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use allow::Network;
+pub use deploy::{Cores, Deploy, Registry};
+pub use grants::{Containers, Grant, Ports, Processes};
 
 /// Every key, as `run --help` shows it.
 pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an empty file is a configuration:
@@ -24,16 +28,40 @@ pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an
   interfaces = ["eth0"]              # names or addresses; default: every one that is up and does multicast, the loopback
                                      # and container bridges aside
   [service]
-  listen = "0.0.0.0:23980"           # GET /healthz, /metrics, /plugins
+  listen = "0.0.0.0:23980"           # POST /deploy; GET /deployments, /healthz, /metrics, /plugins
+  token_file = "/etc/cardcage/token" # who deploys must bring this token; default: none is asked for
+  tls_cert = "/etc/cardcage/board.crt" # with tls_key: TLS and nothing else
+  tls_key = "/etc/cardcage/board.key"
+  client_ca = "/etc/cardcage/ca.crt" # only clients whose certificate this signed
   [managers]
-  allow = ["192.168.10.0/24"]        # who may ask; default: ["127.0.0.0/8"], this machine
+  allow = ["192.168.10.0/24"]        # who may ask and deploy; default: ["127.0.0.0/8"], this machine
   [plugins]
   dir = "/var/lib/cardcage/plugins"  # default: plugins in state_dir
   [plugins.grants.acme-psu]          # what the plugin of that name is given
   files = ["/sys/class/acme"]        # files and folders that it may read
   sha256 = "0000000000000000000000000000000000000000000000000000000000000000" # only this file
+  artifacts = ["repo.example:8080"]  # repositories that it may fetch from; "*" for any
+  [plugins.grants.deploy-docker.containers] # bounds of what containers may be given
+  mounts = ["/srv/data"]             # folders of the board, default none
+  networks = ["host"]                # beside bridge and none
+  ports = "1024-65535"               # of the board
+  [plugins.grants.deploy-bar.processes] # bounds of what programs may be given
+  users = ["radar"]                  # only these; default: any user
   [plugins.settings.acme-psu]        # what it is handed, as JSON
   rail = "12V"
+  [deploy]                           # what instances may use
+  cores = "2-7"                      # for one instance alone; default: all that the agent may use, less the shared ones
+  shared_cores = "1"                 # for those who ask to share; default: none
+  memory = "12GiB"                   # for all together; default: the board's
+  engine = "unix:///var/run/docker.sock" # default: that, or podman's
+  artifact_limit = "4GiB"            # longest file that is fetched
+  unpacked_limit = "16GiB"           # most that an archive may become
+  cache_limit = "8GiB"               # fetched files that are kept
+  log_limit = "8MiB"                 # output of one program that is kept
+  ca = "/etc/cardcage/repo-ca.crt"   # for repositories, beside the system's certificates
+  [deploy.registries."registry.example:5000"]
+  username = "board"
+  password_file = "/etc/cardcage/registry-password"
   [kernel]                           # a recording of another board, in place of this one
   proc = "/srv/board/proc"           # also sys, os_release, architecture, space
 
@@ -55,6 +83,7 @@ pub struct Config {
     pub service: Service,
     pub managers: Managers,
     pub plugins: Plugins,
+    pub deploy: Deploy,
     pub kernel: Kernel,
 }
 
@@ -87,6 +116,13 @@ pub struct Discovery {
 #[serde(default, deny_unknown_fields)]
 pub struct Service {
     pub listen: SocketAddr,
+    /// Whoever deploys must bring the token that is in this file.
+    pub token_file: Option<PathBuf>,
+    /// With both, the service speaks TLS and nothing else. PEM.
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    /// Only those are served whose certificate one of these signed. PEM.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Who may ask.
@@ -106,16 +142,6 @@ pub struct Plugins {
     pub grants: BTreeMap<String, Grant>,
     /// By the plugin's name; handed to it as JSON.
     pub settings: BTreeMap<String, toml::Table>,
-}
-
-/// What one plugin is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Grant {
-    /// Folders and files that it may read.
-    pub files: Vec<PathBuf>,
-    /// Only the file with this SHA-256 may use the grant.
-    pub sha256: Option<String>,
 }
 
 /// Roots other than the real ones: a recording of a board that is not here. Probes only; nothing else is replayed.
@@ -152,6 +178,7 @@ impl Default for Config {
             service: Service::default(),
             managers: Managers::default(),
             plugins: Plugins::default(),
+            deploy: Deploy::default(),
             kernel: Kernel::default(),
         }
     }
@@ -165,7 +192,13 @@ impl Default for Discovery {
 
 impl Default for Service {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 23980)) }
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 23980)),
+            token_file: None,
+            tls_cert: None,
+            tls_key: None,
+            client_ca: None,
+        }
     }
 }
 
@@ -222,7 +255,15 @@ impl Config {
         require(!self.managers.allow.is_empty(), || {
             "managers.allow is empty, so nobody may ask; without it, managers on this machine may".into()
         })?;
+        let Service { tls_cert, tls_key, client_ca, .. } = &self.service;
+        require(tls_cert.is_some() == tls_key.is_some(), || {
+            "service.tls_cert and service.tls_key belong together; one of them is missing".into()
+        })?;
+        require(client_ca.is_none() || tls_cert.is_some(), || {
+            "service.client_ca needs service.tls_cert and service.tls_key".into()
+        })?;
         self.board.check()?;
+        self.deploy.check()?;
         self.plugins.grants.iter().try_for_each(|(plugin, grant)| grant.check(plugin))
     }
 
@@ -263,29 +304,6 @@ impl Board {
             })?;
         }
         Ok(())
-    }
-}
-
-impl Grant {
-    fn check(&self, plugin: &str) -> Result<(), String> {
-        for path in &self.files {
-            let plain =
-                path.to_str().is_some_and(|text| !text.split('/').any(|part| part == "." || part == ".."));
-            require(path.is_absolute() && plain, || {
-                format!("plugins.grants.{plugin}.files names {path:?}; a path is absolute, without . and ..")
-            })?;
-            require(path != Path::new("/") && !path.starts_with("/proc"), || {
-                format!(
-                    "plugins.grants.{plugin}.files names {path:?}, which is never given; facts of /proc come with cardcage:host/kernel"
-                )
-            })?;
-        }
-        let hex = |digest: &String| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        require(self.sha256.as_ref().is_none_or(hex), || {
-            format!(
-                "plugins.grants.{plugin}.sha256 is not a SHA-256: 64 hexadecimal digits, as `sha256sum` prints"
-            )
-        })
     }
 }
 

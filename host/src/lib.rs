@@ -12,6 +12,7 @@ pub mod app; // wires everything: start here
 pub mod capability; // what a plugin may be granted
 pub mod command; // the command line, apart from `run`
 pub mod config; // agent.toml
+pub mod deploy; // an order becomes something that runs
 pub mod discovery; // a manager asks over multicast
 pub mod error; // how errors are printed
 pub mod model; // what the agent knows, in its own words

@@ -3,11 +3,13 @@
 //!
 //! Units are those of `wit/types/readings.wit`. Unknown is absent, never 0.
 
+mod deployment;
 mod fair;
 mod merge;
 mod plugin;
 mod readings;
 
+pub use deployment::{Accelerator, Deployment, InstanceId, InstanceState, Progress, Usage};
 pub use merge::{Aged, Contribution, GpuReading, Snapshot, most};
 pub use plugin::{Digest, PluginName, PluginState, PluginStatus, Support};
 pub use readings::{

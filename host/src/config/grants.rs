@@ -1,0 +1,123 @@
+//! `[plugins.grants.NAME]`: what the operator gives to one plugin.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::require;
+
+/// What one plugin is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Grant {
+    /// Folders and files that it may read.
+    pub files: Vec<PathBuf>,
+    /// Only the file with this SHA-256 may use the grant.
+    pub sha256: Option<String>,
+    /// Repositories that it may fetch from, as `host` or `host:port`; `"*"` for any.
+    pub artifacts: Option<Vec<String>>,
+    /// The container engine.
+    pub containers: Option<Containers>,
+    /// Programs on the board itself.
+    pub processes: Option<Processes>,
+}
+
+/// Bounds of what a container may be given. A privileged one is never made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Containers {
+    /// Folders of the board that may be mounted, with everything below them. Volumes of the engine always may.
+    pub mounts: Vec<PathBuf>,
+    /// Networks that may be asked for, `host` among them if the operator wants that. `bridge` and `none` always may.
+    pub networks: Vec<String>,
+    /// Ports of the board that may be published, such as `"8000-8999,9443"`.
+    pub ports: Ports,
+}
+
+/// Bounds of what a program may be given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Processes {
+    /// Users that programs may run as; with this set, a program must name one of them. Default: any user.
+    pub users: Option<Vec<String>>,
+}
+
+impl Default for Containers {
+    fn default() -> Self {
+        Self { mounts: Vec::new(), networks: Vec::new(), ports: Ports(vec![(1024, u16::MAX)]) }
+    }
+}
+
+/// Ranges of ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ports(Vec<(u16, u16)>);
+
+impl Ports {
+    pub fn contains(&self, port: u16) -> bool {
+        self.0.iter().any(|(first, last)| (*first..=*last).contains(&port))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let range = |part: &str| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            (first > 0 && first <= last).then_some((first, last))
+        };
+        parts.map(range).collect::<Option<_>>().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ports {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = || serde::de::Error::custom(format!("{text:?} is not a list of ports such as \"8000-8999,9443\""));
+        Self::parse(&text).ok_or_else(wrong)
+    }
+}
+
+impl Grant {
+    pub(super) fn check(&self, plugin: &str) -> Result<(), String> {
+        for path in &self.files {
+            absolute(path, || format!("plugins.grants.{plugin}.files"))?;
+            require(path != Path::new("/") && !path.starts_with("/proc"), || {
+                format!(
+                    "plugins.grants.{plugin}.files names {path:?}, which is never given; facts of /proc come with cardcage:host/kernel"
+                )
+            })?;
+        }
+        let mounts = self.containers.iter().flat_map(|containers| &containers.mounts);
+        for path in mounts {
+            absolute(path, || format!("plugins.grants.{plugin}.containers.mounts"))?;
+        }
+        let hex = |digest: &String| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        require(self.sha256.as_ref().is_none_or(hex), || {
+            format!(
+                "plugins.grants.{plugin}.sha256 is not a SHA-256: 64 hexadecimal digits, as `sha256sum` prints"
+            )
+        })
+    }
+}
+
+fn absolute(path: &Path, key: impl Fn() -> String) -> Result<(), String> {
+    let plain = path.to_str().is_some_and(|text| !text.split('/').any(|part| part == "." || part == ".."));
+    require(path.is_absolute() && plain, || {
+        format!("{} names {path:?}; a path is absolute, without . and ..", key())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_ranges() {
+        let ports = Ports::parse("8000-8999, 9443").unwrap();
+        assert!(ports.contains(8000) && ports.contains(8999) && ports.contains(9443));
+        assert!(!ports.contains(7999) && !ports.contains(9000));
+        for wrong in ["0", "2-1", "70000", "a"] {
+            assert_eq!(Ports::parse(wrong), None, "{wrong}");
+        }
+        assert!(!Containers::default().ports.contains(443));
+    }
+}

@@ -1,0 +1,55 @@
+//! What should be against what is: the whole of what a survey can mean for one record.
+
+use super::backend::Found;
+use super::record::{Outcome, Phase, Record};
+use crate::model::InstanceState;
+
+/// What follows from a survey.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Verdict {
+    /// It is as it should be.
+    Agreed,
+    /// It went down with the board or the engine, and should run: it is started again.
+    StartAgain,
+    /// It ended by itself.
+    Ended(Phase),
+    /// It should not be there.
+    Remove,
+}
+
+/// For a record that nobody drives. `outage`: the board, the engine or the agent was down since it was seen running, so
+/// an end may not have been its own. The backend, asked to start it, may know better.
+pub(super) fn compare(record: &Record, found: Option<&Found>, outage: bool) -> Verdict {
+    let state = found.map(|found| found.state);
+    let there = matches!(
+        state,
+        Some(InstanceState::Running | InstanceState::Pending | InstanceState::Sleeping)
+    );
+    match &record.phase {
+        Phase::Running if there => Verdict::Agreed,
+        Phase::Running if outage => Verdict::StartAgain,
+        Phase::Running => Verdict::Ended(ended(found)),
+        Phase::Stopped if found.is_some() => Verdict::Remove,
+        // What ended by itself stays there for its log. It holds nothing of the board any more, so it must not run.
+        Phase::Ended { .. } if there => Verdict::Remove,
+        Phase::Ended { .. } | Phase::Stopped => Verdict::Agreed,
+        // Somebody drives these, or will.
+        Phase::Clearing | Phase::Starting | Phase::Stopping | Phase::RollingBack { .. } => Verdict::Agreed,
+    }
+}
+
+/// The phase of what ended by itself.
+pub(super) fn ended(found: Option<&Found>) -> Phase {
+    match found {
+        Some(found) => Phase::Ended {
+            failed: found.state != InstanceState::Stopped,
+            outcome: Outcome::Failed,
+            reason: found.reason.clone(),
+        },
+        None => Phase::Ended {
+            failed: true,
+            outcome: Outcome::Failed,
+            reason: Some("it is gone: somebody else removed it".to_owned()),
+        },
+    }
+}

@@ -1,0 +1,82 @@
+//! One deployment in the keeper's hands.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::LINGER;
+use crate::deploy::Reply;
+use crate::deploy::backend::Found;
+use crate::deploy::cell::Cell;
+use crate::deploy::driver::Driving;
+use crate::deploy::order::Order;
+use crate::deploy::record::{Phase, Record};
+
+/// What somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    Start,
+    Stop,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) cell: Arc<Cell>,
+    /// The record of the run before, until this one is written down.
+    pub(super) before: Option<Record>,
+    pub(super) driving: Option<Driving>,
+    pub(super) waiting: Vec<(Wish, oneshot::Sender<Reply>)>,
+    /// Orders that wait for the end of what is under way.
+    pub(super) then: Vec<(Order, oneshot::Sender<Reply>)>,
+    /// What a survey or the driver saw last.
+    pub(super) live: Option<Found>,
+    /// Nothing is known of it now.
+    pub(super) unknown: bool,
+    /// The board or the engine was down since it was seen running.
+    pub(super) outage: bool,
+    /// When something was done about it, on the keeper's clock.
+    pub(super) touched: u64,
+}
+
+impl Entry {
+    pub(super) fn new(cell: Cell, outage: bool) -> Self {
+        Self {
+            cell: Arc::new(cell),
+            before: None,
+            driving: None,
+            waiting: Vec::new(),
+            then: Vec::new(),
+            live: None,
+            // Until the first survey.
+            unknown: true,
+            outage,
+            touched: 0,
+        }
+    }
+
+    pub(super) fn is_told_to_stop(&self) -> bool {
+        self.driving.as_ref().is_some_and(|driving| driving.stop.is_cancelled())
+    }
+
+    /// Answers everybody who waits.
+    pub(super) fn tell_all(&mut self, reply: impl Fn(Wish) -> Reply) {
+        for (wish, waiting) in self.waiting.drain(..) {
+            // Whoever asked may be gone.
+            let _gone = waiting.send(reply(wish)).is_err();
+        }
+    }
+
+    /// The backend that must be asked for its sake.
+    pub(super) fn surveyed_kind(&self) -> Option<String> {
+        let needed = |record: &Record| match record.phase {
+            Phase::Stopped => now().saturating_sub(record.since) < LINGER,
+            _ => true,
+        };
+        self.cell.with(|record| needed(record).then(|| record.order.kind.clone()))
+    }
+}
+
+fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}

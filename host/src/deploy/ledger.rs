@@ -1,0 +1,178 @@
+//! The records on stable storage: one file a uuid, so that damage to one is damage to one, and writing one waits for no
+//! other.
+//!
+//! A file is written whole or not at all: into another one that is synced, then renamed, then the folder is synced. Its
+//! first line is the SHA-256 of the rest. One that does not add up is set aside, never a reason not to start; what ran
+//! for it is found again, because everything that is made carries its record (`keeper`).
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use tracing::{error, warn};
+
+use super::record::Record;
+
+/// Longest record. Its parts are bounded, so a longer file is not one.
+const LIMIT: u64 = 1 << 20;
+/// Most records that are read at the start.
+const RECORDS: usize = 65_536;
+
+/// A record that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the record {path} cannot be written; the disk may be full")]
+pub struct NotWritten {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// The folder of the records.
+#[derive(Debug)]
+pub struct Ledger {
+    folder: PathBuf,
+}
+
+impl Ledger {
+    /// Opens the folder, and makes it at the first start.
+    pub fn open(state_dir: &Path) -> io::Result<Self> {
+        let folder = state_dir.join("deployments");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// Every record. Damaged ones are set aside and named in the log; how many comes back too.
+    pub fn load(&self) -> io::Result<(Vec<Record>, usize)> {
+        let (mut records, mut damaged) = (Vec::new(), 0);
+        for entry in fs::read_dir(&self.folder)?.take(RECORDS) {
+            let path = entry?.path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("record") => {}
+                // Of a write that was cut short; what it was to replace is still there.
+                Some("new") => {
+                    fs::remove_file(&path)?;
+                    continue;
+                }
+                _ => continue,
+            }
+            match self.read(&path) {
+                Ok(record) => records.push(record),
+                Err(reason) => {
+                    damaged += 1;
+                    let aside = path.with_extension("damaged");
+                    error!(record = %path.display(), kept = %aside.display(), reason, "a deployment's record is damaged and is set aside");
+                    if let Err(error) = fs::rename(&path, &aside) {
+                        warn!(record = %path.display(), %error, "it cannot be set aside");
+                    }
+                }
+            }
+        }
+        records.sort_by(|a, b| a.order.uuid.cmp(&b.order.uuid));
+        Ok((records, damaged))
+    }
+
+    fn read(&self, path: &Path) -> Result<Record, String> {
+        let mut text = String::new();
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        file.take(LIMIT).read_to_string(&mut text).map_err(|error| error.to_string())?;
+        let (sum, record) = text.split_once('\n').ok_or("it has no second line")?;
+        if sum != sha256(record.as_bytes()) {
+            return Err("its content is not what was written".to_owned());
+        }
+        let record: Record = serde_json::from_str(record).map_err(|error| error.to_string())?;
+        match self.path(&record.order.uuid) == path {
+            true => Ok(record),
+            false => Err("it is of another uuid than its name says".to_owned()),
+        }
+    }
+
+    /// Writes one down; on stable storage when it comes back.
+    pub fn write(&self, record: &Record) -> Result<(), NotWritten> {
+        let path = self.path(&record.order.uuid);
+        self.replace(&path, record).map_err(|source| NotWritten { path, source })
+    }
+
+    fn replace(&self, path: &Path, record: &Record) -> io::Result<()> {
+        let text = serde_json::to_string(record)?;
+        let new = path.with_extension("new");
+        let mut file =
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(format!("{}\n{text}", sha256(text.as_bytes())).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        self.sync()
+    }
+
+    /// Forgets one.
+    pub fn remove(&self, uuid: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(uuid)) {
+            Ok(()) => self.sync(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// A uuid is any text, so a file is named by its digest.
+    fn path(&self, uuid: &str) -> PathBuf {
+        let digest = sha256(uuid.as_bytes());
+        self.folder.join(digest.get(..32).unwrap_or(&digest)).with_extension("record")
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::order::Allocation;
+    use crate::deploy::record::Phase;
+    use crate::deploy::testing::order;
+
+    fn record(uuid: &str) -> Record {
+        Record::new(order(uuid), Allocation::default(), Phase::Running)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path()).unwrap();
+        for uuid in ["a", "../../etc/passwd", "节点"] {
+            ledger.write(&record(uuid)).unwrap();
+        }
+        let (records, damaged) = ledger.load().unwrap();
+        assert_eq!((records.len(), damaged), (3, 0));
+        assert_eq!(records.first(), Some(&record("../../etc/passwd")));
+        ledger.remove("a").unwrap();
+        ledger.remove("a").unwrap();
+        assert_eq!(ledger.load().unwrap().0.len(), 2);
+    }
+
+    #[test]
+    fn a_damaged_record_is_set_aside_and_the_others_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path()).unwrap();
+        for uuid in ["a", "b", "c", "d", "e"] {
+            ledger.write(&record(uuid)).unwrap();
+        }
+        let text = fs::read_to_string(ledger.path("a")).unwrap();
+        fs::write(ledger.path("a"), text.replace("running", "stopped")).unwrap();
+        fs::write(ledger.path("b"), b"").unwrap();
+        fs::write(ledger.path("c"), [0xff; 4096]).unwrap();
+        // Another's record under this name.
+        fs::copy(ledger.path("e"), ledger.path("d")).unwrap();
+        fs::write(ledger.path("e").with_extension("new"), b"cut sh").unwrap();
+        let (records, damaged) = ledger.load().unwrap();
+        assert_eq!((records, damaged), (vec![record("e")], 4));
+        let (records, damaged) = ledger.load().unwrap();
+        assert_eq!((records.len(), damaged), (1, 0));
+        assert!(ledger.path("a").with_extension("damaged").exists());
+    }
+}
