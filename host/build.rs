@@ -10,7 +10,17 @@ use sha2::{Digest as _, Sha256};
 type Error = Box<dyn std::error::Error>;
 
 /// In the order in which they start.
-const PLUGINS: [&str; 7] = ["cpu", "memory", "network", "disk", "hwmon", "identity", "gpu"];
+const PLUGINS: [&str; 9] = [
+    "probe-cpu",
+    "probe-memory",
+    "probe-network",
+    "probe-disk",
+    "probe-hwmon",
+    "probe-identity",
+    "probe-gpu",
+    "deploy-docker",
+    "deploy-bar",
+];
 
 fn main() -> Result<(), Error> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
@@ -23,8 +33,8 @@ fn main() -> Result<(), Error> {
     let mut list = String::from("&[\n");
     for name in PLUGINS {
         let packed = out.join(format!("{name}.wasm"));
-        let component = std::fs::read(built.join(format!("probe_{name}.wasm")))?;
-        let manifest = std::fs::read_to_string(workspace.join(format!("plugins/probe-{name}/plugin.toml")))?;
+        let component = std::fs::read(built.join(format!("{}.wasm", name.replace('-', "_"))))?;
+        let manifest = std::fs::read_to_string(workspace.join(format!("plugins/{name}/plugin.toml")))?;
         let wasm = cardcage_manifest::pack(&component, &manifest)?;
         let imports = cardcage_manifest::Plugin::read(&wasm)?.imports;
         std::fs::write(&packed, &wasm)?;
@@ -52,7 +62,7 @@ fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Error> {
         "--target",
         "wasm32-wasip2",
     ]);
-    cargo.args(PLUGINS.iter().flat_map(|name| ["--package".to_owned(), format!("probe-{name}")]));
+    cargo.args(PLUGINS.iter().flat_map(|name| ["--package".to_owned(), (*name).to_owned()]));
     cargo.env("CARGO_TARGET_DIR", &target);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

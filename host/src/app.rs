@@ -4,31 +4,37 @@
 //! |------------|---------|---------------------------------------------|----------------------------|
 //! | discovery  | main    | queries from the multicast group            | at the stop                |
 //! | report     | main    | one POST for each accepted query            | after what is under way    |
-//! | serve      | main    | `/healthz`, `/metrics`, `/plugins`          | after what is under way    |
+//! | serve      | main    | requests, `/deploy` among them              | after what is under way    |
 //! | supervisor | plugins | a driver for each plugin                    | at the stop                |
+//! | keeper     | deploys | the deployments, and what carries them out  | at the stop, where it is   |
 //!
-//! Plugins have a thread of their own. What the main thread does never waits for it: it reads the latest snapshot.
+//! Plugins and deploys have a thread each. What the main thread does never waits for them: it reads the latest snapshot and
+//! the latest views.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use cardcage_daemon::state_dir::StateDir;
-use tokio::runtime::Builder;
+use cardcage_daemon::token::Token;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::capability::deploys::Mechanisms;
 use crate::config::Config;
+use crate::deploy::{self, Capacity, Deployments, Ends, Keeper, Ledger, Logs};
 use crate::discovery::Discovery;
-use crate::plugin::{self, BUILT_IN, Kit, Supervisor};
+use crate::plugin::{self, BUILT_IN, Kit, PluginBackends, Registrar, Supervisor};
 use crate::protocol::report::Agent;
 use crate::report::Reporter;
 use crate::sample::{Board, Roster};
-use crate::serve::Server;
-use crate::store::agent_id;
+use crate::serve::{Deploys, Server};
+use crate::store::{AgentId, agent_id};
 use crate::telemetry::Telemetry;
 
 /// Accepted queries that wait to be answered: more than the largest burst that discovery lets through, so that one
@@ -38,6 +44,17 @@ const QUERIES: usize = 512;
 const GRACE: Duration = Duration::from_secs(3);
 /// Threads on which plugins' reads may block, over all plugins.
 const READERS: usize = 128;
+/// Threads on which deploys fetch, unpack and write.
+const DEPLOYERS: usize = 64;
+
+/// What the thread of the deploys is made of.
+struct DeployParts {
+    runtime: Runtime,
+    keeper: Keeper<PluginBackends, Box<dyn Fn() -> Result<Capacity, String> + Send>>,
+    ends: Ends,
+    registrar: Registrar,
+    served: Deploys,
+}
 
 /// An agent that is set up: its sockets are bound, nothing runs yet.
 pub struct App {
@@ -48,7 +65,8 @@ pub struct App {
     telemetry: Telemetry,
     board: Board,
     roster: Roster,
-    kit: Kit,
+    kit: Arc<Kit>,
+    deploys: DeployParts,
     /// Taken until everything has ended.
     state_dir: StateDir,
 }
@@ -60,27 +78,31 @@ impl App {
         let state_dir = StateDir::take(&config.state_dir)?;
         let id = agent_id(&config.state_dir)?;
         info!(agent_id = %id, version = env!("CARGO_PKG_VERSION"), "agent starts");
-        let kit = Kit::new(&config)?;
+        let kit = Arc::new(Kit::new(&config)?);
         let telemetry = Telemetry::new().context("the metrics cannot be set up")?;
-        let server = Server::bind(config.service.listen)?;
+        let server = Server::bind(&config.service)?;
         let discovery = Discovery::bind(&config, telemetry.clone())?;
         let (roster, board) = Board::new();
         let agent = Agent { id, board: config.board.clone(), service_port: server.address().port() };
-        let reporter = Reporter::new(agent, board.clone(), telemetry.clone());
-        Ok(Self { config, discovery, server, reporter, telemetry, board, roster, kit, state_dir })
+        let deploys = deploys(&config, id, board.clone())?;
+        let deployments = deploys.served.deployments.clone();
+        let reporter = Reporter::new(agent, board.clone(), deployments, telemetry.clone());
+        Ok(Self { config, discovery, server, reporter, telemetry, board, roster, kit, deploys, state_dir })
     }
 
     /// Runs until told to stop, then drains within [`GRACE`].
     pub async fn run_until(self, told_to_stop: impl Future<Output = ()>) -> Result<()> {
         let stop = CancellationToken::new();
-        let Self { config, discovery, server, reporter, telemetry, board, roster, kit, state_dir: _taken } =
+        let Self { config, discovery, server, reporter, telemetry, board, roster, kit, deploys, state_dir: _taken } =
             self;
-        let plugins = spawn_plugins(config, kit, roster, stop.clone())?;
+        let DeployParts { runtime, keeper, ends, registrar, served } = deploys;
+        let plugins = spawn_plugins(config, kit, registrar, roster, stop.clone())?;
+        let deploys = spawn_deploys(runtime, keeper, ends, stop.clone())?;
         let (queries, asked) = mpsc::channel(QUERIES);
         let tasks = TaskTracker::new();
         tasks.spawn(discovery.run(queries, stop.clone()));
         tasks.spawn(reporter.run(asked, stop.clone()));
-        tasks.spawn(server.run(board, telemetry, stop.clone()));
+        tasks.spawn(server.run(board, served, telemetry, stop.clone()));
         tasks.close();
         told_to_stop.await;
         info!("agent stops");
@@ -88,8 +110,8 @@ impl App {
         if timeout(GRACE, tasks.wait()).await.is_err() {
             warn!(left = tasks.len(), "grace period is over");
         }
-        // A plugin's thread that is stuck in a read is left to the process's end.
-        drop(plugins);
+        // A thread that is stuck in a read is left to the process's end.
+        drop((plugins, deploys));
         Ok(())
     }
 }
@@ -97,7 +119,8 @@ impl App {
 /// Starts the thread of the plugins.
 fn spawn_plugins(
     config: Config,
-    kit: Kit,
+    kit: Arc<Kit>,
+    registrar: Registrar,
     roster: Roster,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>> {
@@ -111,7 +134,7 @@ fn spawn_plugins(
         .context("the runtime of the plugins cannot be set up")?;
     let run = move || {
         let plugins = plugin::find(BUILT_IN, &config.plugin_dir());
-        let supervisor = Supervisor::new(&config, kit);
+        let supervisor = Supervisor::new(&config, kit, registrar);
         runtime.block_on(supervisor.run(plugins, roster, stop));
         // Does not wait for readers that are stuck.
         runtime.shutdown_background();
@@ -120,4 +143,52 @@ fn spawn_plugins(
         .name("plugins".into())
         .spawn(run)
         .context("the thread of the plugins cannot be started")
+}
+
+/// Sets up what deploys need. What is missing for them (no right to control groups, say) is said when one is asked for:
+/// it keeps no board from reporting.
+fn deploys(config: &Config, id: AgentId, board: Board) -> Result<DeployParts> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(DEPLOYERS)
+        .thread_name("deployer")
+        .thread_stack_size(1 << 20)
+        .build()
+        .context("the runtime of the deploys cannot be set up")?;
+    let mechanisms = Arc::new(Mechanisms::open(config, &id.to_string())?);
+    let (registrar, backends) = PluginBackends::new(Arc::clone(&mechanisms));
+    let replay = config.kernel.proc.is_some() || config.kernel.sys.is_some();
+    let limits = config.deploy.clone();
+    let capacity = move || deploy::capacity(&limits, replay, &board.snapshot().gpus);
+    let ledger = Ledger::open(&config.state_dir).context("the records of deployments cannot be kept")?;
+    let keeper = Keeper::new(backends.clone(), Box::new(capacity) as Box<_>, ledger)
+        .context("the records of deployments cannot be read")?;
+    let (deployments, ends) = Deployments::new();
+    let logs = Logs::new(runtime.handle().clone(), mechanisms, backends);
+    let token = config.service.token_file.as_deref().map(Token::load).transpose();
+    let served = Deploys {
+        deployments,
+        logs: Some(logs),
+        managers: config.managers.clone(),
+        token: token.context("service.token_file cannot be used")?,
+    };
+    Ok(DeployParts { runtime, keeper, ends, registrar, served })
+}
+
+/// Starts the thread of the deploys.
+fn spawn_deploys(
+    runtime: Runtime,
+    keeper: Keeper<PluginBackends, Box<dyn Fn() -> Result<Capacity, String> + Send>>,
+    ends: Ends,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>> {
+    let run = move || {
+        runtime.block_on(keeper.run(ends, stop));
+        // What is under way is cut off where it is: the next start goes on from there.
+        runtime.shutdown_background();
+    };
+    thread::Builder::new()
+        .name("deploys".into())
+        .spawn(run)
+        .context("the thread of the deploys cannot be started")
 }

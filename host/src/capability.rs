@@ -6,12 +6,20 @@
 //! | `real`     | the mechanism, bounded and with deadlines                                     |
 //! | the grant  | what of it the operator gave, where it has parameters ([`files::Grant`])       |
 //! | the fake   | recorded roots ([`Roots`]) under the same real side, so that nothing differs   |
+//!
+//! Those of deploy backends ([`deploys`]) have their real side in a crate of its own, without the runtime: `host/artifacts`,
+//! `host/containers`, `host/processes`.
 
+pub mod artifacts;
+pub mod containers;
+pub mod deploys;
 pub mod files;
 pub mod kernel;
 pub mod log;
+pub mod processes;
 mod readers;
 pub mod roots;
+pub mod state;
 
 pub use readers::{Neighbours, Patience, ReadError, Readers, Turns};
 pub use roots::Roots;

@@ -24,6 +24,7 @@ mod compare;
 mod driver;
 mod keeper;
 mod ledger;
+mod log;
 mod order;
 mod record;
 pub mod steps;
@@ -44,6 +45,7 @@ pub use board::capacity;
 pub use cell::Cell;
 pub use keeper::{Attached, Keeper};
 pub use ledger::Ledger;
+pub use log::{Logs, PIECE, Piece, Wanted};
 pub use order::{Allocation, Gpu, Id, Order, Requirements};
 pub use record::{NoteTooLarge, Outcome, Record};
 

@@ -8,6 +8,8 @@
 //! to the others every few milliseconds, until its deadline ends it.
 
 mod admit;
+mod backend;
+mod backends;
 mod backoff;
 pub mod bindings;
 mod built_in;
@@ -23,11 +25,12 @@ mod runtime;
 mod supervisor;
 
 pub use admit::Admitted;
+pub use backends::{PluginBackends, Registrar};
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use cache::{Cache, CacheError};
 pub use folder::find;
 pub use grants::Grants;
-pub use instance::{CallError, Instance, Linked, Sampled};
-pub use package::{Package, Refused, Source};
+pub use instance::{CallError, Instance, LinkedProbe, Sampled};
+pub use package::{Package, Refused, Role, Source};
 pub use runtime::Runtime;
 pub use supervisor::{Kit, KitError, Supervisor, strays};

@@ -29,6 +29,7 @@ use tokio::task::{self, AbortHandle, JoinError, JoinSet};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
+use crate::deploy::Deployments;
 use crate::discovery::{Accepted, Subject};
 use crate::protocol::report::{Agent, body};
 use crate::sample::Board;
@@ -118,6 +119,7 @@ impl UnderWay {
 struct Source {
     agent: Agent,
     board: Board,
+    deployments: Deployments,
 }
 
 /// A report that is over.
@@ -143,9 +145,9 @@ impl NotDelivered {
 }
 
 impl Reporter {
-    pub fn new(agent: Agent, board: Board, telemetry: Telemetry) -> Self {
+    pub fn new(agent: Agent, board: Board, deployments: Deployments, telemetry: Telemetry) -> Self {
         Self {
-            source: Arc::new(Source { agent, board }),
+            source: Arc::new(Source { agent, board, deployments }),
             telemetry,
             waiting: Waiting::default(),
             under_way: JoinSet::new(),
@@ -269,7 +271,8 @@ impl Report {
 impl Source {
     async fn answer(&self, accepted: &Accepted) -> Result<(), NotDelivered> {
         // Made now, not when the query came: the readings are as fresh as they can be.
-        let body = body(&self.agent, accepted, &self.board.snapshot(), &self.board.plugins());
+        let (snapshot, plugins) = (self.board.snapshot(), self.board.plugins());
+        let body = body(&self.agent, accepted, &snapshot, &plugins, &self.deployments.views());
         post(accepted.host_ip, accepted.query.manager, accepted.query.subject.path(), body).await
     }
 }

@@ -1,22 +1,31 @@
 //! The agent's own HTTP service: where a person, Prometheus and `cardcage-agent plugin list` ask.
 //!
 //! ```text
-//! GET /healthz   it runs
-//! GET /metrics   Prometheus' text format
-//! GET /plugins   the plugins and how they are, JSON
+//! POST /deploy                  starts or stops an instance      | these three: managers that are allowed,
+//! GET  /deployments             the instances and how they are   | with the token, if there is one
+//! GET  /deployments/UUID/log    what an instance wrote           |
+//! GET  /healthz                 it runs
+//! GET  /metrics                 Prometheus' text format
+//! GET  /plugins                 the plugins and how they are, JSON
 //! ```
 
+mod deploys;
 mod router;
+
+pub use deploys::Deploys;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cardcage_daemon::listen::{Limits, Listener};
+use cardcage_daemon::listen::{Ends, Limits, Listener};
+use cardcage_daemon::tls::{Tls, TlsError};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::config;
+use crate::deploy::REPLY;
 use crate::sample::Board;
 use crate::telemetry::Telemetry;
 use router::Router;
@@ -30,21 +39,37 @@ const LIMITS: Limits = Limits {
     grace: Duration::from_secs(1),
 };
 
+/// A reply to a deploy may take this long, body and all.
+const WORK: Duration = REPLY.saturating_add(Duration::from_secs(30));
+
 /// The service cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {listen}; is another agent running, or service.listen wrong?")]
-pub struct ServeError {
-    listen: SocketAddr,
-    #[source]
-    source: io::Error,
+pub enum ServeError {
+    #[error("cannot listen on {listen}; is another agent running, or service.listen wrong?")]
+    Listen {
+        listen: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("service.tls_cert, tls_key and client_ca cannot be used")]
+    Tls(#[source] TlsError),
 }
 
 /// Listens for requests.
 pub struct Server(Listener);
 
 impl Server {
-    pub fn bind(listen: SocketAddr) -> Result<Self, ServeError> {
-        Listener::bind(listen, LIMITS).map(Self).map_err(|source| ServeError { listen, source })
+    pub fn bind(config: &config::Service) -> Result<Self, ServeError> {
+        let listen = config.listen;
+        let listener = Listener::bind(listen, LIMITS).map_err(|source| ServeError::Listen { listen, source })?;
+        let listener = listener.with_work(WORK);
+        Ok(Self(match (&config.tls_cert, &config.tls_key) {
+            (Some(cert), Some(key)) => {
+                let tls = Tls::load(cert, key, config.client_ca.as_deref()).map_err(ServeError::Tls)?;
+                listener.with_tls(tls)
+            }
+            _ => listener,
+        }))
     }
 
     /// Where it listens: the port is the real one, also where 0 was asked for.
@@ -53,9 +78,13 @@ impl Server {
     }
 
     /// Answers until it is told to stop; what is being answered then gets a short grace.
-    pub async fn run(self, board: Board, telemetry: Telemetry, stop: CancellationToken) {
+    pub async fn run(self, board: Board, deploys: Deploys, telemetry: Telemetry, stop: CancellationToken) {
         info!(listen = %self.address(), "service is open");
-        let router = Arc::new(Router::new(board, telemetry));
-        self.0.serve(move |request, _| std::future::ready(router.answer(&request)), stop).await;
+        let router = Arc::new(Router::new(board, deploys, telemetry));
+        let answer = move |request, ends: Ends| {
+            let router = Arc::clone(&router);
+            async move { router.answer(ends.theirs, request).await }
+        };
+        self.0.serve(answer, stop).await;
     }
 }

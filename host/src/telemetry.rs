@@ -2,6 +2,7 @@
 //!
 //! What happens is counted as it happens; how the plugins are is asked from the [`Board`] at each scrape.
 
+mod deployments;
 mod plugins;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,6 +12,7 @@ use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::deploy::Views;
 use crate::discovery::{DropReason, Subject};
 use crate::report::Outcome;
 use crate::sample::Board;
@@ -79,10 +81,11 @@ impl Telemetry {
     }
 
     /// Everything in Prometheus' text format.
-    pub fn render(&self, board: &Board) -> Result<String, prometheus::Error> {
+    pub fn render(&self, board: &Board, deploys: &Views) -> Result<String, prometheus::Error> {
         self.lines_lost.inc_by(log::lost().saturating_sub(self.lines_lost.get()));
         let mut families = self.registry.gather();
         families.extend(plugins::families(&board.plugins())?);
+        families.extend(deployments::families(deploys)?);
         TextEncoder::new().encode_to_string(&families)
     }
 

@@ -6,10 +6,17 @@
 //! GET    /fleet/v1/boards/{id}/resource boards::resource
 //! DELETE /fleet/v1/boards/{id}          boards::forget     (needs the token)
 //! GET    /fleet/v1/plugins              plugins::list
+//! GET    /fleet/v1/deployments          deployments::list
+//! POST   /fleet/v1/deployments          order::start   (needs the token)
+//! GET    /fleet/v1/deployments/{uuid}   deployments::show
+//! DELETE /fleet/v1/deployments/{uuid}   order::stop    (needs the token)
+//! POST   /fleet/v1/stop                 order::stop_several (needs the token)
+//! GET    /fleet/v1/deployments/{uuid}/log deployments::log   (needs the token)
 //! GET    /fleet/v1/openapi.json         this, for programs
 //! GET    /metrics  /healthz             watch
 //! ```
-//! Reading is open, as the protocols are; every change needs the bearer token. Errors are
+//! Reading is open, as the protocols are; every change needs the bearer token, and so do logs, which the manager reads
+//! from agents with a token of its own. Errors are
 //! [`Problem`]s. The JSON itself is in [`types`]; the model becomes JSON in `show`. Before every handler but that of
 //! `/healthz` stands `answers`, which bounds the memory for answers that nobody reads; those about the whole fleet are made in
 //! `turns`.
@@ -17,7 +24,10 @@
 mod answers;
 mod auth;
 mod boards;
+mod deployments;
+mod order;
 mod plugins;
+mod select;
 mod show;
 mod turns;
 pub mod types;
@@ -34,6 +44,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::deployments::Deployments;
 use crate::fleet::Fleet;
 use crate::metrics::Meters;
 use crate::problem::Problem;
@@ -45,6 +56,7 @@ use turns::Turns;
 #[derive(Clone)]
 pub struct Api {
     fleet: Fleet,
+    deployments: Deployments,
     meters: Arc<Meters>,
     token: Arc<Token>,
     turns: Turns,
@@ -59,6 +71,7 @@ pub struct Api {
     ),
     tags(
         (name = "boards", description = "The boards and their readings."),
+        (name = "deployments", description = "What is to run on the boards, and whether it does."),
         (name = "plugins", description = "The plugins that the boards have.")
     )
 )]
@@ -66,9 +79,14 @@ struct Description;
 
 impl Api {
     /// The handlers' state.
-    pub fn new(fleet: Fleet, meters: Arc<Meters>, token: Token) -> Self {
+    pub fn new(fleet: Fleet, deployments: Deployments, meters: Arc<Meters>, token: Token) -> Self {
         let answers = Answers::new(meters.held_answers.clone());
-        Self { fleet, meters, token: Arc::new(token), turns: Turns::new(), answers }
+        Self { fleet, deployments, meters, token: Arc::new(token), turns: Turns::new(), answers }
+    }
+
+    /// Whether a request to this path may wait for agents, for longer than others take.
+    pub fn waits_for_agents(path: &str) -> bool {
+        path.starts_with("/fleet/v1/deployments") || path == "/fleet/v1/stop"
     }
 
     /// Everything but the reports. Requests must carry the two ends of their connection as an extension.
@@ -102,6 +120,10 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(boards::list))
         .routes(routes!(boards::show, boards::forget))
         .routes(routes!(boards::resource))
+        .routes(routes!(deployments::list, order::start))
+        .routes(routes!(deployments::show, order::stop))
+        .routes(routes!(order::stop_several))
+        .routes(routes!(deployments::log))
         .routes(routes!(plugins::list))
 }
 

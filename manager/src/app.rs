@@ -1,10 +1,11 @@
 //! The manager, put together. Start here.
 //!
-//! | task   | owns                  | ends when                       |
-//! |--------|-----------------------|---------------------------------|
-//! | server | listener, connections | `intake` is cancelled           |
-//! | query  | query sockets         | `intake` is cancelled           |
-//! | store  | database (a thread)   | `saving` is cancelled           |
+//! | task        | owns                                | ends when             |
+//! |-------------|-------------------------------------|-----------------------|
+//! | server      | listener, connections               | `intake` is cancelled |
+//! | query       | query sockets                       | `intake` is cancelled |
+//! | deployments | requests to agents, orders (a thread) | `intake` is cancelled |
+//! | store       | database (a thread)                 | `saving` is cancelled |
 //!
 //! Stopping has an order: first nothing comes in any more, then what came in is saved.
 
@@ -21,15 +22,18 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::agents::Agents;
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::deployments::Deployments;
 use crate::fleet::{Fleet, PerSubject};
 use crate::metrics::Meters;
 use crate::query::Asker;
 use crate::receive::Receiver;
 use crate::server::Server;
 use crate::store::Saver;
+use crate::store::orders::Orders;
 use crate::token::Token;
 
 /// Longest time that one task may take to end. Longer than the grace of the server and the deadlines of the store.
@@ -41,6 +45,7 @@ pub struct App {
     receiver: Receiver,
     router: Router,
     asker: Asker,
+    deployments: Deployments,
     saver: Saver,
     meters: Arc<Meters>,
     /// Taken until everything has ended.
@@ -59,11 +64,15 @@ impl App {
         let fleet = Fleet::new(Clock::start(), PerSubject { heartbeat, resource });
         let saver = Saver::restore(&state_dir, config.store.flush_every, fleet.clone(), Arc::clone(&meters))
             .context("cannot open the inventory")?;
+        let (orders, ordered) = Orders::open(&state_dir)?;
+        let agents = Agents::new(&config.agents)?;
+        let deployments = Deployments::new(orders, ordered, agents, fleet.clone());
         let address = server.address();
         let port = NonZeroU16::new(address.port()).context("the listener has no port")?;
         Ok(Self {
             receiver: Receiver::new(fleet.clone(), Arc::clone(&meters)),
-            router: Api::new(fleet.clone(), Arc::clone(&meters), token).router(),
+            router: Api::new(fleet.clone(), deployments.clone(), Arc::clone(&meters), token).router(),
+            deployments,
             asker: Asker::new(config, address.ip(), port, fleet, Arc::clone(&meters)),
             server,
             saver,
@@ -84,15 +93,18 @@ impl App {
         let mut server =
             tokio::spawn(self.server.run(self.receiver, self.router, self.meters, intake.clone()));
         let mut query = tokio::spawn(self.asker.run(intake.clone()));
+        let mut deployments = tokio::spawn(self.deployments.run(intake.clone()));
         let mut store = tokio::spawn(self.saver.run(saving.clone()));
         let outcome = tokio::select! {
             () = stop => Ok(()),
             _ = &mut server => Err(anyhow!("the server ended by itself")),
             _ = &mut query => Err(anyhow!("the queries ended by themselves")),
+            _ = &mut deployments => Err(anyhow!("the deployments ended by themselves")),
             _ = &mut store => Err(anyhow!("the store ended by itself")),
         };
         info!("stopping");
         intake.cancel();
+        end("deployments", deployments).await;
         end("query", query).await;
         end("server", server).await;
         saving.cancel();

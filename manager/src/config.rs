@@ -16,6 +16,13 @@
 //! ttl = 1                      # routers that a query may cross, and one
 //! [store]
 //! flush_every = "1s"           # how much a crash may cost; longer means less writing to the disk
+//! [agents]                     # how the agents of the boards are asked to deploy
+//! token_file = "/etc/cardcage/agents.token" # the bearer token that agents want; default: none
+//! tls = true                   # default: false
+//! ca = "/etc/cardcage/ca.pem"  # who signed the agents' certificates; needed with tls
+//! client_cert = "/etc/cardcage/manager.pem" # the manager's own certificate, where agents want one; default: none
+//! client_key = "/etc/cardcage/manager.key"  # its key
+//! server_name = "agents.cage"  # the name in the certificates of all agents; default: the address of each
 //! ```
 
 mod keys;
@@ -43,6 +50,8 @@ pub struct Config {
     pub discovery: Discovery,
     /// The inventory on disk.
     pub store: Store,
+    /// How agents are asked to deploy.
+    pub agents: Agents,
 }
 
 /// The queries.
@@ -76,6 +85,24 @@ pub struct Store {
     pub flush_every: Duration,
 }
 
+/// How agents are asked to deploy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agents {
+    /// The bearer token that agents want.
+    pub token_file: Option<PathBuf>,
+    /// Agents speak TLS.
+    pub tls: bool,
+    /// Who signed their certificates.
+    pub ca: Option<PathBuf>,
+    /// The manager's own certificate.
+    pub client_cert: Option<PathBuf>,
+    /// Its key.
+    pub client_key: Option<PathBuf>,
+    /// The name in the certificates of all agents, in place of the address of each.
+    pub server_name: Option<String>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -84,6 +111,7 @@ impl Default for Config {
             advertise: None,
             discovery: Discovery::default(),
             store: Store::default(),
+            agents: Agents::default(),
         }
     }
 }
@@ -202,6 +230,13 @@ impl Config {
         rule(spread_fits, "discovery.spread_ms", "must be at most half of the shorter cadence, and 60000")?;
         let machine = |ip: Ipv4Addr| !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast());
         rule(self.advertise.is_none_or(machine), "advertise", "must be an address of this machine")?;
+        let agents = &self.agents;
+        rule(!agents.tls || agents.ca.is_some(), "agents.ca", "must be given where agents.tls is true")?;
+        let pair = agents.client_cert.is_some() == agents.client_key.is_some();
+        rule(pair, "agents.client_key", "and agents.client_cert must be given together")?;
+        let certificates =
+            agents.ca.is_some() || agents.client_cert.is_some() || agents.server_name.is_some();
+        rule(agents.tls || !certificates, "agents.tls", "must be true where certificates are given")?;
         let reachable = match self.listen.ip() {
             IpAddr::V4(_) => true,
             IpAddr::V6(ip) => ip.is_unspecified(),
@@ -260,6 +295,7 @@ mod tests {
                 spread_ms: Some(1000),
                 ..Discovery::default()
             },
+            agents: config.agents.clone(),
             ..Config::default()
         };
         assert_eq!(config, defaults, "the example shows the defaults");
@@ -285,6 +321,9 @@ mod tests {
             ("[discovery]\nheartbeat_every = \"5 parsecs\"", "write a time such as"),
             ("[discovery]\nspread_ms = 4000", "at most half"),
             ("advertise = \"0.0.0.0\"", "advertise must be"),
+            ("[agents]\ntls = true", "agents.ca must be given"),
+            ("[agents]\nca = \"ca.pem\"", "agents.tls must be true"),
+            ("[agents]\ntls = true\nca = \"c\"\nclient_key = \"k\"", "must be given together"),
             ("listen = \"[::1]:3926\"", "listen must be an IPv4 address"),
             ("state_dir", "manager.toml: line 1: "),
         ] {

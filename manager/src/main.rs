@@ -44,6 +44,13 @@ enum Command {
     ///   ttl = 1
     ///   [store]
     ///   flush_every = "1s"                       # what a crash may cost
+    ///   [agents]                                 # how agents are asked to deploy; default: plain HTTP, no token
+    ///   token_file = "/etc/cardcage/agents.token"
+    ///   tls = true
+    ///   ca = "/etc/cardcage/ca.pem"              # who signed the agents' certificates; needed with tls
+    ///   client_cert = "/etc/cardcage/manager.pem"  # where agents want to know who asks (their client_ca)
+    ///   client_key = "/etc/cardcage/manager.key"
+    ///   server_name = "agents.cage"              # in the certificates of all agents; default: the address of each
     ///
     /// RUST_LOG filters the log, for example RUST_LOG=cardcage_manager=debug. The first line of the standard output is the
     /// address that is listened on.

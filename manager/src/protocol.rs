@@ -6,7 +6,11 @@
 //! | `heartbeat` | in: `POST /heartbeat`                                                |
 //! | `report`    | what both reports share                                              |
 //! | `resource`  | in: `POST /resource`; its readings come from `extended`, else from `plain`, in short from `summary` |
+//! | `component` | the deployed instances of `/resource`                                |
+//! | `deploy`    | out and back: `POST /deploy`, and what an agent lists and logs       |
 
+mod component;
+pub mod deploy;
 mod extended;
 pub mod heartbeat;
 mod plain;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Method, Request, Response};
 use axum::response::IntoResponse;
 use cardcage_daemon::listen::{Connections, Ends, Limits, Listener};
 use hyper::body::Incoming;
@@ -20,6 +20,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Api;
 use crate::metrics::{Handler, Meters};
 use crate::model::Subject;
 use crate::problem::Problem;
@@ -42,6 +43,9 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The listener, bound.
 pub struct Server(Listener);
+
+/// The same for those about deployments, which wait for agents that fetch software.
+const DEPLOY_DEADLINE: Duration = Duration::from_secs(7 * 60);
 
 /// What answers requests.
 struct Service {
@@ -91,14 +95,14 @@ impl Service {
 
     async fn route(&self, mut request: Request<Incoming>, ends: Ends) -> Response<Body> {
         let start = Instant::now();
+        let deploys = request.method() != Method::GET && Api::waits_for_agents(request.uri().path());
+        let deadline = if deploys { DEPLOY_DEADLINE } else { ANSWER_DEADLINE };
         request.extensions_mut().insert(ends);
-        let routed = timeout(ANSWER_DEADLINE, hyper::service::Service::call(&self.router, request)).await;
+        let routed = timeout(deadline, hyper::service::Service::call(&self.router, request)).await;
         self.meters.answered(Handler::Other, start.elapsed());
         match routed {
             Ok(Ok(response)) => response,
-            Err(_) => {
-                Problem::busy(format!("no answer within {ANSWER_DEADLINE:?}"), "try again").into_response()
-            }
+            Err(_) => Problem::busy(format!("no answer within {deadline:?}"), "try again").into_response(),
         }
     }
 }

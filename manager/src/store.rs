@@ -1,4 +1,4 @@
-//! The inventory on disk: SQLite, in `state_dir/manager.db`.
+//! The inventory on disk: SQLite, in `state_dir/manager.db`. What was ordered is in a file of its own: `orders`.
 //!
 //! ```text
 //! fleet ──unsaved, every flush_every──▶ Saver ──Batch, one at a time──▶ writer thread ──▶ database
@@ -9,6 +9,7 @@
 //! since the last flush.
 
 mod database;
+pub mod orders;
 mod writer;
 
 use std::sync::Arc;

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use cardcage_daemon::state_dir::StateDir;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::agents::Agents;
 use crate::clock::Clock;
+use crate::config;
+use crate::deployments::Deployments;
 use crate::fleet::{Fleet, PerSubject};
 use crate::protocol;
+use crate::store::orders::Orders;
 
 /// An empty fleet.
 pub(crate) fn fleet() -> Fleet {
@@ -17,6 +22,13 @@ pub(crate) fn fleet() -> Fleet {
 /// One whose boards should tell their readings so often.
 pub(crate) fn asked_every(resource: Duration) -> Fleet {
     Fleet::new(Clock::start(), PerSubject { heartbeat: Duration::from_secs(3600), resource })
+}
+
+/// No deployments, on the disk in this directory.
+pub(crate) fn deployments(dir: &std::path::Path, fleet: &Fleet) -> Deployments {
+    let state = StateDir::take(&dir.join("state")).unwrap();
+    let (orders, all) = Orders::open(&state).unwrap();
+    Deployments::new(orders, all, Agents::new(&config::Agents::default()).unwrap(), fleet.clone())
 }
 
 fn body(data: Value) -> Vec<u8> {

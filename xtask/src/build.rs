@@ -41,7 +41,7 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
     println!("Building the agent and the manager. The first time takes some minutes.");
     const MANAGER: [&str; 4] = ["build", "--bins", "--package", "cardcage-manager"];
     match profile {
-        Profile::Debug => run(cargo(MANAGER).args(["--package", "cardcage-agent"]))?,
+        Profile::Debug => run(cargo(MANAGER).args(["--package", "cardcage-agent", "--package", "cardcage-processes"]))?,
         // Each in a build of its own: the features of one build are united, and the agent would carry what the manager
         // needs.
         Profile::Release => {
@@ -54,26 +54,32 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
     Ok(profile.folder())
 }
 
-/// Builds the agent for size, and static where this machine can link that: then it runs on boards whose system is older
+/// What runs on boards: the agent, and the supervisor of programs.
+const ON_BOARDS: [(&str, &str); 2] =
+    [("cardcage-agent", "cardcage-agent"), ("cardcage-processes", "cardcage-shim")];
+
+/// Builds what runs on boards for size, and static where this machine can link that: then it runs on boards whose system is older
 /// than this machine's.
 fn release_agent() -> Result<()> {
-    let mut build = cargo(["build", "--package", "cardcage-agent", "--profile", "agent"]);
-    let built = match setup::static_target()? {
-        Some(target) => {
-            build.args(["--target", &target]);
-            target_dir().join(target).join("agent")
-        }
-        None => target_dir().join("agent"),
-    };
-    run(&mut build)?;
+    let target = setup::static_target()?;
     let folder = Profile::Release.folder();
-    let released = folder.join("cardcage-agent");
     std::fs::create_dir_all(&folder)?;
-    // Over a name of its own, so that an agent that runs keeps its file.
-    let new = released.with_extension("new");
-    std::fs::copy(built.join("cardcage-agent"), &new)
-        .and_then(|_| std::fs::rename(&new, &released))
-        .with_context(|| format!("{} cannot be written", released.display()))
+    for (package, executable) in ON_BOARDS {
+        let mut build = cargo(["build", "--package", package, "--profile", "agent"]);
+        let mut built = target_dir();
+        if let Some(target) = &target {
+            build.args(["--target", target]);
+            built.push(target);
+        }
+        run(&mut build)?;
+        let released = folder.join(executable);
+        // Over a name of its own, so that one that runs keeps its file.
+        let new = released.with_extension("new");
+        std::fs::copy(built.join("agent").join(executable), &new)
+            .and_then(|_| std::fs::rename(&new, &released))
+            .with_context(|| format!("{} cannot be written", released.display()))?;
+    }
+    Ok(())
 }
 
 /// Builds the child that compiles plugins.

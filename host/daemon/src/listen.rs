@@ -2,11 +2,19 @@
 //! long a head may take, and to what one peer can take from the others.
 //!
 //! ```text
-//! accept ─▶ place (none left: the peer with the most connections loses one) ─▶ requests ─▶ answer
+//! accept ─▶ place (none left: the peer with the most connections loses one) ─▶ [TLS ─▶] requests ─▶ answer
 //! ```
+//! A connection has an age at which it ends, in use or not. Where answers may take longer than that, see
+//! [`Listener::with_work`]: what is being answered then comes to its end, and the connection with it.
+//!
+//! A peer that goes away while its answer is being made ends its connection, and the answer is dropped where it waits:
+//! whatever must not be left half done belongs to another task. One that vanishes without a word is noticed when the
+//! answer is written.
+//!
 //! Only this file spawns tasks for connections. They are tracked, so that stopping can wait for them: first nothing new
 //! is accepted, then each connection ends with the answer that it is at, then the grace period ends the rest.
 
+mod greet;
 mod places;
 
 use std::convert::Infallible;
@@ -14,7 +22,8 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Incoming};
@@ -23,12 +32,15 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::tls::Tls;
+use greet::Greetings;
 use places::{Place, Places};
 
 /// A whole fleet may answer one query in the same millisecond.
@@ -45,11 +57,12 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 pub struct Limits {
     /// Connections at once. One more, and the peer with the most of them loses one.
     pub connections: usize,
-    /// Longest time to the end of a request's head; also how long a connection is kept without a request.
+    /// Longest time to the end of a request's head; also how long a connection is kept without a request, and how long
+    /// TLS may take to begin.
     pub head: Duration,
     /// Longest time that a peer may take no bytes of an answer.
     pub unread: Duration,
-    /// Longest life of a connection, in use or not.
+    /// Longest life of a connection, in use or not; but see [`Listener::with_work`].
     pub life: Duration,
     /// Longest time that open requests get when the process stops.
     pub grace: Duration,
@@ -70,17 +83,28 @@ pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    work: Duration,
+    tls: Option<Tls>,
     places: Places,
+    greetings: Arc<Greetings>,
 }
 
 /// Counts the connections of a listener.
 #[derive(Debug, Clone)]
-pub struct Connections(Places);
+pub struct Connections {
+    places: Places,
+    greetings: Arc<Greetings>,
+}
 
 impl Connections {
     /// How many are open.
     pub fn open(&self) -> usize {
-        self.0.taken()
+        self.places.taken()
+    }
+
+    /// How many did not get as far as a request, because TLS did not begin, in all.
+    pub fn ungreeted(&self) -> u64 {
+        self.greetings.failed()
     }
 }
 
@@ -101,12 +125,34 @@ impl Listener {
         socket.listen(BACKLOG)?;
         let listener = TcpListener::from_std(socket.into())?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, limits, places: Places::new(limits.connections) })
+        Ok(Self {
+            listener,
+            address,
+            limits,
+            work: Duration::ZERO,
+            tls: None,
+            places: Places::new(limits.connections),
+            greetings: Arc::default(),
+        })
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// An answer that is being made when its connection comes to its age may take this long, from the end of the
+    /// request's head to the last byte of the answer. It is the last one of that connection. Whatever waits for the peer
+    /// meanwhile, such as for a body, needs a deadline of its own, or a stranger could stay as long.
+    #[must_use]
+    pub fn with_work(self, work: Duration) -> Self {
+        Self { work, ..self }
     }
 
     /// Its connections, for the metrics.
     pub fn connections(&self) -> Connections {
-        Connections(self.places.clone())
+        Connections { places: self.places.clone(), greetings: Arc::clone(&self.greetings) }
     }
 
     /// The address that is really listened on.
@@ -121,7 +167,7 @@ impl Listener {
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let Self { listener, limits, places, .. } = self;
+        let Self { listener, limits, work, tls, places, greetings, .. } = self;
         let tasks = TaskTracker::new();
         let (mut faults, mut crowds) = (Seldom::default(), Seldom::default());
         loop {
@@ -137,7 +183,14 @@ impl Listener {
                     }
                     // Dropping a stream closes it.
                     if let Ok(place) = places.take(ends.theirs) {
-                        tasks.spawn(connection(stream, ends, place, limits, answer.clone(), stop.clone()));
+                        let visit = Visit::new(ends, place, limits, work, stop.clone());
+                        match &tls {
+                            None => tasks.spawn(visit.requests(stream, answer.clone())),
+                            Some(tls) => {
+                                let (tls, greetings) = (tls.clone(), Arc::clone(&greetings));
+                                tasks.spawn(visit.greeted_requests(stream, tls, greetings, answer.clone()))
+                            }
+                        };
                     }
                 }
                 // The peer is gone again; the next one is none the worse for it.
@@ -162,7 +215,7 @@ impl Listener {
 }
 
 /// Lets a line through, and the next one after [`COMPLAIN_EVERY`].
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Seldom(Option<Instant>);
 
 impl Seldom {
@@ -182,50 +235,98 @@ fn ends(stream: &TcpStream) -> io::Result<Ends> {
     })
 }
 
-/// One connection, from its first request to its last.
-async fn connection<A, F, B>(
-    stream: TcpStream,
+/// One connection, but for its bytes.
+struct Visit {
     ends: Ends,
-    mut place: Place,
+    place: Place,
     limits: Limits,
-    answer: A,
+    work: Duration,
+    /// When it comes to its age.
+    over: Instant,
     stop: CancellationToken,
-) where
-    A: Fn(Request<Incoming>, Ends) -> F,
-    F: Future<Output = Response<B>> + 'static,
-    B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
-{
-    let over = sleep_until((Instant::now() + limits.life).into());
-    let use_of = Arc::clone(place.in_use());
-    let served = service_fn(|request| {
-        let working = places::Working::new(&use_of);
-        let answered = answer(request, ends);
-        async move {
-            let _working = working;
-            Ok::<_, Infallible>(answered.await)
+}
+
+impl Visit {
+    fn new(ends: Ends, place: Place, limits: Limits, work: Duration, stop: CancellationToken) -> Self {
+        Self { ends, place, limits, work, over: Instant::now() + limits.life, stop }
+    }
+
+    /// TLS, then the requests.
+    async fn greeted_requests<A, F, B>(
+        mut self,
+        stream: TcpStream,
+        tls: Tls,
+        greetings: Arc<Greetings>,
+        answer: A,
+    ) where
+        A: Fn(Request<Incoming>, Ends) -> F,
+        F: Future<Output = Response<B>> + 'static,
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+    {
+        let theirs = self.ends.theirs;
+        let greeted = tokio::select! {
+            greeted = greet::tls(stream, &tls, self.limits.head) => greeted,
+            () = self.place.lost() => return debug!(%theirs, "connection ended for the sake of another"),
+            () = sleep_until(self.over.into()) => return debug!(%theirs, "connection ended at its age"),
+            // Nothing was asked yet.
+            () = self.stop.cancelled() => return,
+        };
+        match greeted {
+            Ok(stream) => self.requests(stream, answer).await,
+            Err(error) => greetings.note(theirs, &error),
         }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
-        .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(stream), served);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        // Dropping a connection closes it.
-        () = place.lost() => return debug!(theirs = %ends.theirs, "connection ended for the sake of another"),
-        () = over => return debug!(theirs = %ends.theirs, "connection ended at its age"),
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = place.lost() => return,
+    }
+
+    /// From the first request to the last.
+    async fn requests<S, A, F, B>(mut self, stream: S, answer: A)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        A: Fn(Request<Incoming>, Ends) -> F,
+        F: Future<Output = Response<B>> + 'static,
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+    {
+        let Self { ends, limits, work, over, stop, .. } = self;
+        let (theirs, use_of) = (ends.theirs, Arc::clone(self.place.in_use()));
+        let asked = Mutex::new(over);
+        let served = service_fn(|request| {
+            let working = places::Working::new(&use_of);
+            *asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            let answered = answer(request, ends);
+            async move {
+                let _working = working;
+                Ok::<_, Infallible>(answered.await)
             }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            .max_buf_size(HEAD)
+            .serve_connection(TokioIo::new(stream), served);
+        let mut connection = std::pin::pin!(connection);
+        let last = tokio::select! {
+            ended = connection.as_mut() => return note(theirs, ended),
+            // Dropping a connection closes it.
+            () = self.place.lost() => return debug!(%theirs, "connection ended for the sake of another"),
+            () = sleep_until(over.into()) => {
+                let asked = *asked.lock().unwrap_or_else(PoisonError::into_inner);
+                Some(asked + work).filter(|last| use_of.load(Ordering::Relaxed) && *last > over)
+            }
+            // The place is taken away after the grace period.
+            () = stop.cancelled() => Some(over + work),
+        };
+        let Some(last) = last else { return debug!(%theirs, "connection ended at its age") };
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            ended = connection.as_mut() => note(theirs, ended),
+            () = self.place.lost() => debug!(%theirs, "connection ended for the sake of another"),
+            () = sleep_until(last.into()) => debug!(%theirs, "connection ended, its last answer took too long"),
         }
-    };
+    }
+}
+
+fn note(theirs: IpAddr, ended: hyper::Result<()>) {
     if let Err(error) = ended {
-        debug!(theirs = %ends.theirs, %error, "connection broken");
+        debug!(%theirs, %error, "connection broken");
     }
 }
 

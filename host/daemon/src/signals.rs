@@ -1,12 +1,12 @@
 //! SIGTERM and SIGINT: the first one stops the process in order, the second one at once. SIGHUP ends nothing: it opens the
-//! log anew.
+//! log anew, and has certificates and tokens looked at.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::log;
+use crate::{log, watched};
 
 /// Exit status after a second signal, as a shell gives it for SIGINT.
 const CUT_SHORT: i32 = 130;
@@ -36,7 +36,8 @@ impl Signals {
                 _ = self.interrupt.recv() => return "SIGINT",
                 _ = self.hang_up.recv() => {
                     log::reopen();
-                    info!("told to open the log anew");
+                    watched::look_again();
+                    info!("told to open the log, certificates and tokens anew");
                 }
             }
         }

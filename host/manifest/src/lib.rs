@@ -34,6 +34,9 @@ pub struct Manifest {
     /// How it is sampled.
     #[serde(default)]
     pub probe: Probe,
+    /// What it deploys; for backends.
+    #[serde(default)]
+    pub deploy: Option<Deploy>,
     /// Parameters of the capabilities that it imports.
     #[serde(default)]
     pub requests: Requests,
@@ -63,6 +66,15 @@ impl Default for Probe {
 impl Probe {
     /// No call of a probe may take longer.
     pub const LONGEST_DEADLINE: Duration = Duration::from_secs(2);
+}
+
+/// What a backend deploys.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deploy {
+    /// The `type` of the orders that it serves: lower-case letters, digits and hyphens, a letter first, at most 64.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// Parameters of capabilities.
@@ -142,6 +154,14 @@ impl Manifest {
             "between 10ms and 2s",
             deadline >= Duration::from_millis(10) && deadline <= Probe::LONGEST_DEADLINE,
         )?;
+        if let Some(Deploy { kind }) = &self.deploy {
+            rule(
+                "deploy.type",
+                format!("{kind:?}"),
+                "1 to 64 lower-case letters, digits and hyphens, beginning with a letter",
+                is_name(kind),
+            )?;
+        }
         rule(
             "settings",
             self.settings.len().to_string(),

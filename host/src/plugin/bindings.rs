@@ -13,6 +13,32 @@ wasmtime::component::bindgen!({
     },
 });
 
+/// The same for deploy backends. What probes have too is theirs.
+pub mod deploy {
+    wasmtime::component::bindgen!({
+        path: ["../wit/types", "../wit/host", "../wit/deploy"],
+        world: "cardcage:deploy/backend",
+        imports: {
+            "cardcage:host/artifacts.[drop]artifact": async | trappable,
+            "cardcage:host/artifacts.[drop]tree": async | trappable,
+            "cardcage:host/containers.[drop]container": async | trappable,
+            "cardcage:host/processes.[drop]process": async | trappable,
+            default: async,
+        },
+        exports: { default: async },
+        with: {
+            "cardcage:types/errors": super::cardcage::types::errors,
+            "cardcage:host/kernel": super::cardcage::host::kernel,
+            "cardcage:host/files": super::cardcage::host::files,
+            "cardcage:host/log": super::cardcage::host::log,
+            "cardcage:host/artifacts.artifact": crate::capability::artifacts::guest::Artifact,
+            "cardcage:host/artifacts.tree": crate::capability::artifacts::guest::Tree,
+            "cardcage:host/containers.container": crate::capability::containers::guest::Container,
+            "cardcage:host/processes.process": crate::capability::processes::guest::Process,
+        },
+    });
+}
+
 impl cardcage::types::errors::Error {
     /// A failure as guests see it: a word for programs, a sentence for people.
     pub fn new(code: &str, detail: impl Into<String>) -> Self {

@@ -28,6 +28,8 @@ mod tests {
             assert_eq!(digest(plugin.wasm).0, plugin.digest);
             assert_eq!(cardcage_manifest::Manifest::parse(plugin.manifest).unwrap(), read.manifest);
             assert_eq!(plugin.imports, read.imports);
+            let backend = read.exports.iter().any(|export| export.starts_with("cardcage:deploy/deployer@"));
+            assert_eq!(read.manifest.deploy.is_some(), backend);
         }
     }
 }

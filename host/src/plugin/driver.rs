@@ -18,9 +18,12 @@ use tracing::{debug, info, warn};
 use super::admit::Admitted;
 use super::backoff::{Backoff, Next};
 use super::cache::Fault;
-use super::instance::{CallError, Instance, Linked, Sampled};
+use super::backend::LinkedBackend;
+use super::backends::{Place, Served};
+use super::instance::{CallError, Instance, LinkedProbe, Sampled};
 use super::package::Package;
-use super::supervisor::{Kit, NotLinked, Senses};
+use super::supervisor::{Kit, Linked, NotLinked, Senses};
+use crate::capability::deploys::Deploys;
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
 use crate::sample::PluginReport;
@@ -34,6 +37,8 @@ const COMPILATIONS: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Driver {
     plugin: Admitted,
+    /// Where a backend is put once it can be called.
+    place: Option<Place>,
     kit: Arc<Kit>,
     report: watch::Sender<PluginReport>,
 }
@@ -46,16 +51,20 @@ enum End {
 }
 
 impl Driver {
-    pub(super) fn new(plugin: Admitted, kit: Arc<Kit>) -> (Self, watch::Receiver<PluginReport>) {
+    pub(super) fn new(plugin: Admitted, place: Option<Place>, kit: Arc<Kit>) -> (Self, watch::Receiver<PluginReport>) {
         let (report, reports) = watch::channel(first_report(&plugin.package));
-        (Self { plugin, kit, report }, reports)
+        (Self { plugin, place, kit, report }, reports)
     }
 
     /// Runs until the plugin is set aside; what it said and how it is stays in its report.
     pub(super) async fn run(self) {
         let linked = match self.link().await {
-            Ok(linked) => linked,
-            Err(reason) => return self.set_aside(PluginState::Refused, Some(reason)),
+            Ok(Linked::Probe(linked)) => linked,
+            Ok(Linked::Backend(linked)) => return self.serve(linked),
+            Err(reason) => {
+                self.place.iter().for_each(|place| place.refused(&reason));
+                return self.set_aside(PluginState::Refused, Some(reason));
+            }
         };
         let senses = self.kit.senses(&self.plugin.package);
         let mut backoff = Backoff::default();
@@ -79,6 +88,16 @@ impl Driver {
                     self.report.send_modify(|report| report.status.restarts += 1);
                 }
             }
+        }
+    }
+
+    /// A backend has an instance for each call, so there is nothing to drive: it is called where deploys are.
+    fn serve(self, linked: LinkedBackend) {
+        info!(plugin = %self.plugin.package.name, "deploy backend ready");
+        self.state(PluginState::Ready, None);
+        let senses = self.kit.senses(&self.plugin.package);
+        if let Some(place) = self.place {
+            place.ready(Served { plugin: self.plugin, kit: self.kit, linked, senses });
         }
     }
 
@@ -107,10 +126,10 @@ impl Driver {
     }
 
     /// One instance, from its start to its end.
-    async fn live(&self, linked: &Linked, senses: &Senses) -> End {
+    async fn live(&self, linked: &LinkedProbe, senses: &Senses) -> End {
         let probe = &self.plugin.package.manifest.probe;
         let runtime = &self.kit.runtime;
-        let capabilities = self.kit.capabilities(&self.plugin.grants, senses);
+        let capabilities = self.kit.capabilities(&self.plugin.grants, senses, Deploys::none());
         let mut instance = match Instance::start(runtime, linked, capabilities, probe.deadline).await {
             Ok(instance) => instance,
             Err(error) => return End::Failed(error),

@@ -4,26 +4,37 @@ use std::path::PathBuf;
 
 use cardcage_manifest::Manifest;
 
-use super::package::Package;
-use crate::capability::files;
+use super::package::{Package, Role};
+use crate::capability::deploys::DeployGrants;
+use crate::capability::{artifacts, containers, files, processes};
 use crate::config;
 
 /// Given to every plugin: a temperature is what boards are asked for, and nobody is harmed by reading one.
 const GIVEN_TO_ALL: [&str; 2] = ["/sys/class/hwmon", "/sys/class/thermal"];
 
 /// The capabilities of this agent, without their versions. The runtime checks versions and shapes when it links.
-const INTERFACES: [&str; 5] = [
+const FOR_ALL: [&str; 6] = [
     "cardcage:types/errors",
     "cardcage:types/readings",
+    "cardcage:types/deployment",
     "cardcage:host/kernel",
     "cardcage:host/files",
     "cardcage:host/log",
+];
+
+/// Those of deploy backends.
+const FOR_BACKENDS: [&str; 4] = [
+    "cardcage:host/artifacts",
+    "cardcage:host/containers",
+    "cardcage:host/processes",
+    "cardcage:host/state",
 ];
 
 /// What one plugin may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     pub files: files::Grant,
+    pub deploys: DeployGrants,
 }
 
 /// Why a plugin may not run.
@@ -36,6 +47,10 @@ pub enum NotGranted {
          give it what it requests with [plugins.grants.{name}] files = {requested:?}"
     )]
     Files { name: String, requested: Vec<PathBuf> },
+    #[error("imports cardcage:host/{capability}, which is not granted: give it with {key}")]
+    Deploys { capability: &'static str, key: String },
+    #[error("imports {0}, which only deploy backends have")]
+    NotForProbes(String),
     #[error("the grant is for the file with SHA-256 {pinned}, this one has {found}")]
     Pinned { pinned: String, found: String },
 }
@@ -50,30 +65,58 @@ impl Grants {
             }
             _ => {}
         }
-        // A built-in plugin comes with the agent, and so does the grant of what it requests.
-        let with_agent = if package.built_in() { package.manifest.requests.files.as_slice() } else { &[] };
-        decide(&package.imports, &package.manifest, given.map_or(&[], |grant| &grant.files), with_agent)
+        let mut given = given.cloned().unwrap_or_default();
+        // A built-in plugin comes with the agent, and so does the grant of what it requests. What the operator says of a
+        // deploy backend bounds it.
+        if package.built_in() {
+            given.files.extend(package.manifest.requests.files.iter().cloned());
+            if matches!(package.role, Role::Backend { .. }) {
+                given.artifacts.get_or_insert_with(|| vec!["*".to_owned()]);
+                given.containers.get_or_insert_default();
+                given.processes.get_or_insert_default();
+            }
+        }
+        decide(&package.imports, &package.manifest, &package.role, given)
     }
 }
 
 fn decide(
     imports: &[String],
     manifest: &Manifest,
-    given: &[PathBuf],
-    with_agent: &[PathBuf],
+    role: &Role,
+    given: config::Grant,
 ) -> Result<Grants, NotGranted> {
     if let Some(unknown) = imports.iter().find(|import| !known(import)) {
         return Err(NotGranted::Unknown(unknown.clone()));
     }
-    let given: Vec<PathBuf> =
-        GIVEN_TO_ALL.iter().map(PathBuf::from).chain(given.iter().chain(with_agent).cloned()).collect();
-    let files = files::Grant::new(&manifest.requests.files, &given);
-    let imports_files = imports.iter().any(|import| interface(import) == "cardcage:host/files");
-    if imports_files && files.is_empty() {
+    let of_backends = imports.iter().find(|import| FOR_BACKENDS.contains(&interface(import)));
+    if let Some(import) = of_backends.filter(|_| *role == Role::Probe) {
+        return Err(NotGranted::NotForProbes(import.clone()));
+    }
+    let imports = |name: &str| imports.iter().any(|import| interface(import) == name);
+    let readable: Vec<PathBuf> = GIVEN_TO_ALL.iter().map(PathBuf::from).chain(given.files).collect();
+    let files = files::Grant::new(&manifest.requests.files, &readable);
+    if imports("cardcage:host/files") && files.is_empty() {
         let requested = manifest.requests.files.clone();
         return Err(NotGranted::Files { name: manifest.name.clone(), requested });
     }
-    Ok(Grants { files })
+    let deploys = DeployGrants {
+        artifacts: artifacts::Grant::new(given.artifacts.unwrap_or_default()),
+        containers: containers::Grant::new(given.containers),
+        processes: processes::Grant::new(given.processes),
+    };
+    let table = format!("[plugins.grants.{}", manifest.name);
+    let needed = [
+        ("artifacts", deploys.artifacts.is_empty(), format!("{table}] artifacts = [\"HOST\"]")),
+        ("containers", !deploys.containers.is_given(), format!("{table}.containers]")),
+        ("processes", !deploys.processes.is_given(), format!("{table}.processes]")),
+    ];
+    for (capability, missing, key) in needed {
+        if missing && imports(&format!("cardcage:host/{capability}")) {
+            return Err(NotGranted::Deploys { capability, key });
+        }
+    }
+    Ok(Grants { files, deploys })
 }
 
 /// `cardcage:host/files` of `cardcage:host/files@0.1.0`.
@@ -84,7 +127,8 @@ fn interface(import: &str) -> &str {
 /// Every std guest imports base WASI; it is linked over an empty context, with no file, no network, no environment.
 fn known(import: &str) -> bool {
     let interface = interface(import);
-    INTERFACES.contains(&interface)
+    FOR_ALL.contains(&interface)
+        || FOR_BACKENDS.contains(&interface)
         || ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/", "wasi:sockets/"]
             .iter()
             .any(|package| interface.starts_with(package))
@@ -97,8 +141,8 @@ mod tests {
     fn granted(imports: &[&str], requests: &str, given: &[&str]) -> Result<Grants, NotGranted> {
         let manifest = format!("name = \"psu\"\nversion = \"1\"\n[requests]\nfiles = {requests}");
         let imports: Vec<_> = imports.iter().map(|import| (*import).to_owned()).collect();
-        let given: Vec<_> = given.iter().map(PathBuf::from).collect();
-        decide(&imports, &Manifest::parse(&manifest).unwrap(), &given, &[])
+        let given = config::Grant { files: given.iter().map(PathBuf::from).collect(), ..config::Grant::default() };
+        decide(&imports, &Manifest::parse(&manifest).unwrap(), &Role::Probe, given)
     }
 
     const FILES: &str = "cardcage:host/files@0.1.0";
@@ -117,13 +161,28 @@ mod tests {
 
     #[test]
     fn what_the_agent_does_not_have_is_named() {
-        let unknown = "cardcage:host/containers@0.1.0";
+        let unknown = "cardcage:host/teleport@0.1.0";
         assert_eq!(granted(&[unknown], "[]", &[]), Err(NotGranted::Unknown(unknown.into())));
         assert!(matches!(
             granted(&["wasi:http/outgoing-handler@0.2.0"], "[]", &[]),
             Err(NotGranted::Unknown(_))
         ));
         assert!(granted(&["wasi:cli/environment@0.2.9", "cardcage:host/kernel@0.1.0"], "[]", &[]).is_ok());
+    }
+
+    #[test]
+    fn what_backends_have_is_granted_to_backends_alone() {
+        let asked = |role: &Role, given: config::Grant| {
+            let manifest = Manifest::parse("name = \"floppy\"\nversion = \"1\"").unwrap();
+            let imports = ["cardcage:host/containers@0.1.0".to_owned(), "cardcage:host/state@0.1.0".to_owned()];
+            decide(&imports, &manifest, role, given)
+        };
+        let backend = Role::Backend { kind: "floppy".into() };
+        let granted = config::Grant { containers: Some(config::Containers::default()), ..config::Grant::default() };
+        assert!(matches!(asked(&Role::Probe, granted.clone()), Err(NotGranted::NotForProbes(_))));
+        assert!(asked(&backend, granted).is_ok());
+        let refusal = asked(&backend, config::Grant::default()).unwrap_err().to_string();
+        assert!(refusal.ends_with("[plugins.grants.floppy.containers]"), "{refusal}");
     }
 
     #[test]

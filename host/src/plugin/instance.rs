@@ -11,7 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::bindings::{Probe, ProbePre};
 use super::convert;
 use super::runtime::Runtime;
-use crate::capability::{Patience, files::Files, kernel::Kernel, log};
+use crate::capability::{Patience, deploys::Deploys, files::Files, kernel::Kernel, log};
 use crate::model::{Readings, Support};
 
 /// Linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
@@ -35,6 +35,7 @@ pub(super) struct State {
     pub(super) kernel: Kernel,
     pub(super) files: Files,
     pub(super) log: log::Log,
+    pub(super) deploys: Deploys,
 }
 
 impl WasiView for State {
@@ -126,6 +127,8 @@ pub struct Capabilities {
     pub files: Files,
     pub patience: Patience,
     pub lines: log::Lines,
+    /// For backends; probes have none of it.
+    pub deploys: Deploys,
 }
 
 /// A plugin that runs. Dropping it ends it.
@@ -143,9 +146,9 @@ impl std::fmt::Debug for Instance {
 
 /// A component whose imports were matched with what the agent has. Made once, instantiated again after each failure.
 #[derive(Clone)]
-pub struct Linked(ProbePre<State>);
+pub struct LinkedProbe(ProbePre<State>);
 
-impl Linked {
+impl LinkedProbe {
     pub fn new(runtime: &Runtime, component: &Component, imports: &[String]) -> Result<Self, String> {
         let linked = runtime.link(component, imports);
         let linked = linked.and_then(|linked| ProbePre::new(linked).map_err(|error| format!("{error:#}")));
@@ -157,31 +160,16 @@ impl Instance {
     /// Starts an instance. Its start-up code runs under the same deadline as every call.
     pub async fn start(
         runtime: &Runtime,
-        linked: &Linked,
+        linked: &LinkedProbe,
         capabilities: Capabilities,
         deadline: Duration,
     ) -> Result<Self, CallError> {
-        let Capabilities { kernel, files, patience, lines } = capabilities;
-        let output = log::guest::Output::new(lines.clone());
-        let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES);
-        let limits = Limits::default();
-        let log = log::Log(lines);
-        patience.begin(deadline);
-        let mut store = Store::new(
-            runtime.engine(),
-            State { wasi, table, limits, deadline: Instant::now() + deadline, patience, kernel, files, log },
-        );
-        store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(HANDED_OVER);
-        store.set_max_component_handles(HANDLES);
+        let mut store = store(runtime, capabilities, deadline);
         // A tick gives way to the other plugins; past the deadline it ends the call.
         store.epoch_deadline_callback(|store| match Instant::now() < store.data().deadline {
             true => Ok(UpdateDeadline::Yield(1)),
             false => Ok(UpdateDeadline::Interrupt),
         });
-        store.set_epoch_deadline(1);
         let _running = runtime.running();
         let probe = match timeout(deadline + GRACE, linked.0.instantiate_async(&mut store)).await {
             Ok(Ok(probe)) => probe,
@@ -234,11 +222,31 @@ impl Instance {
     }
 }
 
+/// A store with its limits.
+pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
+    let Capabilities { kernel, files, patience, lines, deploys } = capabilities;
+    let output = log::guest::Output::new(lines.clone());
+    let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(HANDLES);
+    let limits = Limits::default();
+    let log = log::Log(lines);
+    patience.begin(deadline);
+    let deadline = Instant::now() + deadline;
+    let state = State { wasi, table, limits, deadline, patience, kernel, files, log, deploys };
+    let mut store = Store::new(runtime.engine(), state);
+    store.limiter(|state| &mut state.limits);
+    store.set_hostcall_fuel(HANDED_OVER);
+    store.set_max_component_handles(HANDLES);
+    store.set_epoch_deadline(1);
+    store
+}
+
 fn declined(error: super::bindings::cardcage::types::errors::Error) -> Declined {
     Declined { code: convert::text(error.code, 64), detail: convert::text(error.detail, 1024) }
 }
 
-fn ended(store: &Store<State>, error: &wasmtime::Error, deadline: Duration) -> CallError {
+pub(super) fn ended(store: &Store<State>, error: &wasmtime::Error, deadline: Duration) -> CallError {
     if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
         return CallError::Deadline(deadline);
     }

@@ -20,12 +20,22 @@ pub enum Source {
     File(PathBuf),
 }
 
+/// What a plugin is called for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// It says how the board is.
+    Probe,
+    /// It starts and stops software of this type.
+    Backend { kind: String },
+}
+
 /// A file that is a plugin. Nothing of it has run or been compiled.
 #[derive(Debug, Clone)]
 pub struct Package {
     pub name: PluginName,
     pub digest: Digest,
     pub manifest: Manifest,
+    pub role: Role,
     /// Its request: the interfaces that it imports.
     pub imports: Vec<String>,
     pub source: Source,
@@ -54,6 +64,10 @@ pub enum PackageError {
     Section(#[from] SectionError),
     #[error("exports no interface that this agent calls, such as cardcage:probe/sampler")]
     NoRole,
+    #[error("exports cardcage:deploy/deployer, but its manifest does not say what it deploys: [deploy] type = \"…\"")]
+    NoType,
+    #[error("exports both cardcage:probe/sampler and cardcage:deploy/deployer; make two plugins of it")]
+    TwoRoles,
 }
 
 impl std::fmt::Display for Source {
@@ -88,15 +102,24 @@ fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
 }
 
 /// What a file says, if it is a plugin.
-fn examine(bytes: &[u8]) -> Result<(Digest, Manifest, Vec<String>), PackageError> {
+fn examine(bytes: &[u8]) -> Result<(Digest, Manifest, Role, Vec<String>), PackageError> {
     if wasmtime::Engine::detect_precompiled(bytes).is_some() {
         return Err(PackageError::Compiled);
     }
     let Plugin { manifest, imports, exports } = Plugin::read(bytes)?;
-    match exports.iter().any(|export| export.starts_with("cardcage:probe/sampler@")) {
-        true => Ok((digest(bytes), manifest, imports)),
-        false => Err(PackageError::NoRole),
-    }
+    let exports = |interface: &str| exports.iter().any(|export| export.starts_with(interface));
+    let role = match (exports("cardcage:probe/sampler@"), exports("cardcage:deploy/deployer@")) {
+        (true, true) => return Err(PackageError::TwoRoles),
+        (true, false) => Role::Probe,
+        (false, true) => backend(&manifest)?,
+        (false, false) => return Err(PackageError::NoRole),
+    };
+    Ok((digest(bytes), manifest, role, imports))
+}
+
+fn backend(manifest: &Manifest) -> Result<Role, PackageError> {
+    let deploy = manifest.deploy.as_ref().ok_or(PackageError::NoType)?;
+    Ok(Role::Backend { kind: deploy.kind.clone() })
 }
 
 /// SHA-256 of bytes.
@@ -107,14 +130,17 @@ pub fn digest(bytes: &[u8]) -> Digest {
 impl Package {
     /// Reads what a plugin says about itself.
     pub fn open(source: Source) -> Result<Self, PackageError> {
-        let (digest, manifest, imports) = match &source {
+        let (digest, manifest, role, imports) = match &source {
             Source::BuiltIn(plugin) => {
                 let manifest = Manifest::parse(plugin.manifest).map_err(SectionError::Manifest)?;
-                (Digest(plugin.digest), manifest, plugin.imports.iter().map(ToString::to_string).collect())
+                // A built-in one exports what its manifest speaks of: a test sees to it.
+                let role = backend(&manifest).unwrap_or(Role::Probe);
+                let imports = plugin.imports.iter().map(ToString::to_string).collect();
+                (Digest(plugin.digest), manifest, role, imports)
             }
             Source::File(path) => examine(&read(path)?)?,
         };
-        Ok(Self { name: manifest.name.as_str().into(), digest, manifest, imports, source })
+        Ok(Self { name: manifest.name.as_str().into(), digest, manifest, role, imports, source })
     }
 
     pub const fn built_in(&self) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use wasmtime::component::Component;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -14,9 +15,12 @@ use super::cache::{Cache, CacheError, Fault};
 use super::driver::Driver;
 use super::folder::name;
 use super::grants::Grants;
-use super::instance::{Capabilities, Instance, Linked};
-use super::package::{Package, Refused};
+use super::backend::LinkedBackend;
+use super::backends::{Announced, Registrar};
+use super::instance::{Capabilities, Instance, LinkedProbe};
+use super::package::{Package, Refused, Role};
 use super::runtime::Runtime;
+use crate::capability::deploys::Deploys;
 use crate::capability::files::Files;
 use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
@@ -51,6 +55,13 @@ pub(super) struct Senses {
     mounts: Readers,
     patience: Patience,
     lines: Lines,
+}
+
+/// A plugin whose imports were matched with what the agent has.
+#[derive(Clone)]
+pub enum Linked {
+    Probe(LinkedProbe),
+    Backend(LinkedBackend),
 }
 
 /// Why no plugin can run.
@@ -93,29 +104,40 @@ impl Kit {
         }
     }
 
-    pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses) -> Capabilities {
+    pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses, deploys: Deploys) -> Capabilities {
         let Senses { facts, paths, mounts, patience, lines } = senses.clone();
         Capabilities {
             kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
             files: Files::new(grants.files.clone(), Arc::clone(&self.roots), paths),
             patience,
             lines,
+            deploys,
         }
     }
 
     /// Compiles a plugin, or finds it compiled.
     pub async fn link(&self, plugin: &Admitted) -> Result<Linked, NotLinked> {
+        let component = self.component(plugin).await?;
+        let imports = &plugin.package.imports;
+        let linked = match &plugin.package.role {
+            Role::Probe => LinkedProbe::new(&self.runtime, &component, imports).map(Linked::Probe),
+            Role::Backend { .. } => LinkedBackend::new(&self.runtime, &component, imports).map(Linked::Backend),
+        };
+        linked.map_err(|reason| NotLinked { fault: Fault::Plugin, reason: brief(&reason) })
+    }
+
+    async fn component(&self, plugin: &Admitted) -> Result<Component, NotLinked> {
         let component = self.cache.load(self.runtime.engine(), &plugin.package).await;
-        let component =
-            component.map_err(|error| NotLinked { fault: error.fault(), reason: brief(&chain(&error)) })?;
-        Linked::new(&self.runtime, &component, &plugin.package.imports)
-            .map_err(|reason| NotLinked { fault: Fault::Plugin, reason: brief(&reason) })
+        component.map_err(|error| NotLinked { fault: error.fault(), reason: brief(&chain(&error)) })
     }
 
     /// Starts one instance outside of any driver: for a vendor who tries a plugin.
     pub async fn try_one(&self, plugin: &Admitted) -> Result<(Instance, Support), String> {
-        let linked = self.link(plugin).await.map_err(|error| error.reason)?;
-        let capabilities = self.capabilities(&plugin.grants, &self.senses(&plugin.package));
+        let Linked::Probe(linked) = self.link(plugin).await.map_err(|error| error.reason)? else {
+            return Err("is a deploy backend, which has nothing to sample; it is tried with POST /deploy".to_owned());
+        };
+        let capabilities =
+            self.capabilities(&plugin.grants, &self.senses(&plugin.package), Deploys::none());
         let deadline = plugin.package.manifest.probe.deadline;
         let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
         let mut instance = instance.map_err(|error| chain(&error))?;
@@ -138,11 +160,12 @@ impl Kit {
 pub struct Supervisor {
     kit: Arc<Kit>,
     plugins: config::Plugins,
+    backends: Registrar,
 }
 
 impl Supervisor {
-    pub fn new(config: &Config, kit: Kit) -> Self {
-        Self { kit: Arc::new(kit), plugins: config.plugins.clone() }
+    pub fn new(config: &Config, kit: Arc<Kit>, backends: Registrar) -> Self {
+        Self { kit, plugins: config.plugins.clone(), backends }
     }
 
     /// Runs them until told to stop.
@@ -151,10 +174,12 @@ impl Supervisor {
         self.kit.cache.prune(found.iter().filter_map(|plugin| plugin.as_ref().ok()));
         let tasks = TaskTracker::new();
         let mut reports = Vec::with_capacity(found.len());
+        let mut announced = Announced::default();
         for plugin in found {
-            reports.push(match plugin.and_then(|package| Admitted::new(package, &self.plugins)) {
-                Ok(plugin) => {
-                    let (driver, report) = Driver::new(plugin, Arc::clone(&self.kit));
+            let admitted = plugin.and_then(|package| Admitted::new(package, &self.plugins));
+            reports.push(match admitted.and_then(|plugin| announced.take(plugin)) {
+                Ok((plugin, place)) => {
+                    let (driver, report) = Driver::new(plugin, place, Arc::clone(&self.kit));
                     let stop = stop.clone();
                     tasks.spawn(async move { stop.run_until_cancelled(driver.run()).await });
                     report
@@ -164,6 +189,7 @@ impl Supervisor {
         }
         info!(plugins = reports.len(), "plugins found");
         roster.announce(reports);
+        self.backends.announce(announced);
         stop.cancelled().await;
         tasks.close();
         tasks.wait().await;

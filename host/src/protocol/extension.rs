@@ -5,6 +5,8 @@
 use cardcage_wire::extension as wire;
 
 use super::plugins;
+use super::deployments;
+use crate::deploy::Views;
 use crate::discovery::Accepted;
 use crate::model::{
     self, Aged, Cpu, Disk, Extras, GpuReading, Limits, Memory, Network, PluginStatus, Sensor, Snapshot, Value,
@@ -29,12 +31,17 @@ pub(super) fn heartbeat(
     }
 }
 
-pub(super) fn resource(agent_id: AgentId, asked: &Accepted, snapshot: &Snapshot) -> wire::ResourceExtension {
+pub(super) fn resource(
+    agent_id: AgentId,
+    asked: &Accepted,
+    snapshot: &Snapshot,
+    deploys: &Views,
+) -> wire::ResourceExtension {
     wire::ResourceExtension {
         agent_id: agent_id.to_string(),
         query_id: query_id(asked),
         readings: readings(snapshot),
-        deployments: Vec::new(),
+        deployments: deploys.deployments.iter().map(deployments::extended).collect(),
     }
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::report::Agent;
 use super::{heartbeat, resource};
 use crate::config;
+use crate::deploy::Views;
 use crate::discovery::{Accepted, Query, Subject};
 use crate::model::Snapshot;
 use crate::store::AgentId;
@@ -27,7 +28,7 @@ impl Preview {
         let asked = Accepted { query: query(host_ip), host_ip, received: Instant::now() };
         Self {
             heartbeat: heartbeat::report(&agent, &asked, snapshot, &[], true),
-            resource: resource::report(&agent, &asked, snapshot, true),
+            resource: resource::report(&agent, &asked, snapshot, &Views::default(), true),
         }
     }
 }

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::{heartbeat, resource};
 use crate::config;
+use crate::deploy::Views;
 use crate::discovery::{Accepted, Subject};
 use crate::model::{PluginStatus, Snapshot};
 use crate::store::AgentId;
@@ -23,13 +24,19 @@ pub struct Agent {
 }
 
 /// The body that answers a query.
-pub fn body(agent: &Agent, asked: &Accepted, snapshot: &Snapshot, plugins: &[PluginStatus]) -> Bytes {
+pub fn body(
+    agent: &Agent,
+    asked: &Accepted,
+    snapshot: &Snapshot,
+    plugins: &[PluginStatus],
+    deploys: &Views,
+) -> Bytes {
     let write = |snapshot: &Snapshot| match asked.query.subject {
         Subject::Heartbeat => {
             Envelope::new(heartbeat::report(agent, asked, snapshot, plugins, asked.query.extended)).to_bytes()
         }
         Subject::Resource => {
-            Envelope::new(resource::report(agent, asked, snapshot, asked.query.extended)).to_bytes()
+            Envelope::new(resource::report(agent, asked, snapshot, deploys, asked.query.extended)).to_bytes()
         }
     };
     let mut body = write(snapshot);

@@ -2,24 +2,32 @@
 
 use cardcage_wire::board::{Cpu, Disk, GpuUsage, Memory, Network, Resource, ResourceReport};
 
+use super::deployments::component;
 use super::extension;
 use super::report::Agent;
+use crate::deploy::Views;
 use crate::discovery::Accepted;
 use crate::model::{self, Aged, GpuReading, Place, Sensor, Snapshot, Status};
 
-pub(super) fn report(agent: &Agent, asked: &Accepted, snapshot: &Snapshot, extended: bool) -> ResourceReport {
+pub(super) fn report(
+    agent: &Agent,
+    asked: &Accepted,
+    snapshot: &Snapshot,
+    deploys: &Views,
+    extended: bool,
+) -> ResourceReport {
     ResourceReport {
         host_ip: asked.host_ip,
-        resource: resource(snapshot),
-        component: Vec::new(),
-        cardcage: extended.then(|| extension::resource(agent.id, asked, snapshot)),
+        resource: resource(snapshot, deploys),
+        component: deploys.deployments.iter().map(component).collect(),
+        cardcage: extended.then(|| extension::resource(agent.id, asked, snapshot, deploys)),
     }
 }
 
-fn resource(snapshot: &Snapshot) -> Resource {
+fn resource(snapshot: &Snapshot, deploys: &Views) -> Resource {
     let gpus = snapshot.gpus.iter();
     Resource {
-        cpu: cpu(snapshot),
+        cpu: cpu(snapshot, deploys),
         memory: snapshot.memory.as_ref().map(memory).unwrap_or_default(),
         network: snapshot.networks.iter().map(network).collect(),
         disk: snapshot.disks.iter().map(disk).collect(),
@@ -27,7 +35,7 @@ fn resource(snapshot: &Snapshot) -> Resource {
     }
 }
 
-fn cpu(snapshot: &Snapshot) -> Cpu {
+fn cpu(snapshot: &Snapshot, deploys: &Views) -> Cpu {
     let sensed = Sensed::at(&snapshot.sensors, |place| place.part == "cpu");
     let cpu = snapshot.cpu.as_ref().map(|cpu| &cpu.reading);
     let real = |field: fn(&model::Cpu) -> Option<f64>| known(cpu.and_then(field));
@@ -37,7 +45,7 @@ fn cpu(snapshot: &Snapshot) -> Cpu {
         load_avg_5m: real(|cpu| cpu.load_5m),
         load_avg_15m: real(|cpu| cpu.load_15m),
         core_count: cpu.and_then(|cpu| cpu.cores).and_then(|cores| cores.try_into().ok()).unwrap_or(0),
-        core_allocated: 0,
+        core_allocated: deploys.cores.try_into().unwrap_or(i32::MAX),
         temperature: known(sensed.temperature),
         voltage: known(sensed.voltage),
         current: known(sensed.current),

@@ -1,4 +1,6 @@
-//! Which request gets which answer. Every answer is made from what is known already: nothing here waits.
+//! Which request gets which answer. All but those about deploys are made from what is known already.
+
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -8,16 +10,17 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tracing::error;
 
+use super::deploys::Deploys;
 use crate::protocol::plugins::PluginEntry;
 use crate::sample::Board;
 use crate::telemetry::Telemetry;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The version of Prometheus' text format.
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// How every refusal looks, as WIT's `error` does.
 #[derive(Serialize)]
@@ -28,33 +31,46 @@ struct Refusal<'a> {
 
 pub(super) struct Router {
     board: Board,
+    deploys: Deploys,
     telemetry: Telemetry,
 }
 
 impl Router {
-    pub(super) const fn new(board: Board, telemetry: Telemetry) -> Self {
-        Self { board, telemetry }
+    pub(super) const fn new(board: Board, deploys: Deploys, telemetry: Telemetry) -> Self {
+        Self { board, deploys, telemetry }
     }
 
-    /// The answer to a request. No resource takes a body, so none is read.
-    pub(super) fn answer<B: Body>(&self, request: &Request<B>) -> Answer {
-        let resource: fn(&Self) -> Answer = match request.uri().path() {
-            "/healthz" => |_| answer(StatusCode::OK, TEXT, "ok\n"),
-            "/metrics" => Self::metrics,
-            "/plugins" => Self::plugins,
-            _ => return refuse(StatusCode::NOT_FOUND, "absent", "there is no such resource"),
-        };
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut answer =
-                refuse(StatusCode::METHOD_NOT_ALLOWED, "invalid", "this resource is only read, with GET");
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return answer;
+    /// The answer to a request of this peer.
+    pub(super) async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let path = request.uri().path().to_owned();
+        let log = path.strip_prefix("/deployments/").and_then(|rest| rest.strip_suffix("/log"));
+        let about_deploys = matches!(path.as_str(), "/deploy" | "/deployments") || log.is_some();
+        if about_deploys && let Err(refusal) = self.deploys.admits(peer, request.headers()).await {
+            return refusal;
         }
-        resource(self)
+        let reading = matches!(*request.method(), Method::GET | Method::HEAD);
+        match path.as_str() {
+            "/deploy" if *request.method() == Method::POST => self.deploys.deploy(peer, request).await,
+            "/deploy" => wrong_method("POST"),
+            "/healthz" | "/metrics" | "/plugins" | "/deployments" if !reading => wrong_method("GET, HEAD"),
+            "/healthz" => answer(StatusCode::OK, TEXT, "ok\n"),
+            "/metrics" => self.metrics(),
+            "/plugins" => self.plugins(),
+            "/deployments" => self.deploys.list(),
+            _ => match log {
+                Some(_) if !reading => wrong_method("GET, HEAD"),
+                Some(uuid) => self.deploys.log(uuid, request.uri().query().unwrap_or_default()).await,
+                None => refuse(StatusCode::NOT_FOUND, "absent", "there is no such resource"),
+            },
+        }
     }
 
     fn metrics(&self) -> Answer {
-        match self.telemetry.render(&self.board) {
+        match self.telemetry.render(&self.board, &self.deploys.deployments.views()) {
             Ok(text) => answer(StatusCode::OK, METRICS, text),
             Err(error) => {
                 error!(%error, "the metrics cannot be written");
@@ -69,18 +85,25 @@ impl Router {
     }
 }
 
-fn refuse(status: StatusCode, code: &'static str, detail: &str) -> Answer {
+fn wrong_method(allowed: &'static str) -> Answer {
+    let detail = format!("this resource takes {allowed}");
+    let mut answer = refuse(StatusCode::METHOD_NOT_ALLOWED, "invalid", &detail);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+pub(super) fn refuse(status: StatusCode, code: &'static str, detail: &str) -> Answer {
     json(status, &Refusal { code, detail })
 }
 
-fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     match serde_json::to_vec(body) {
         Ok(bytes) => answer(status, JSON, bytes),
         Err(_) => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, ""),
     }
 }
 
-fn answer(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Answer {
+pub(super) fn answer(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, kind);

@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cardcage_agent::config::Config;
+use cardcage_agent::config::{Config, Service};
+use cardcage_agent::deploy::{Deployments, Views};
 use cardcage_agent::discovery::Discovery;
 use cardcage_agent::model::{
     Contribution, Digest, Identity, Memory, PluginState, PluginStatus, Readings, Support,
@@ -12,7 +13,7 @@ use cardcage_agent::model::{
 use cardcage_agent::protocol::report;
 use cardcage_agent::report::Reporter;
 use cardcage_agent::sample::{Board, PluginReport, Roster};
-use cardcage_agent::serve::Server;
+use cardcage_agent::serve::{Deploys, Server};
 use cardcage_agent::store::AgentId;
 use cardcage_agent::telemetry::Telemetry;
 use tokio::sync::{mpsc, watch};
@@ -51,19 +52,23 @@ impl Agent {
         let (probe, _) = watch::channel(PluginReport { status: status(), latest: None });
         let telemetry = Telemetry::new().unwrap();
         let stop = CancellationToken::new();
-        let server = Server::bind(SocketAddr::from((ip, 0))).unwrap();
+        let server = Server::bind(&Service { listen: SocketAddr::from((ip, 0)), ..Service::default() }).unwrap();
         let service = server.address();
         let about = report::Agent {
             id: AgentId::new(Uuid::from_u128(ip.to_bits().into())),
             board: config.board.clone(),
             service_port: service.port(),
         };
+        // Nobody keeps deployments here, so none can be made.
+        let (deployments, _) = Deployments::new();
         let (queries, accepted) = mpsc::channel(64);
         let discovery = Discovery::bind(&config, telemetry.clone()).unwrap();
-        let reporter = Reporter::new(about, board.clone(), telemetry.clone());
+        let reporter = Reporter::new(about, board.clone(), deployments.clone(), telemetry.clone());
         tokio::spawn(discovery.run(queries, stop.clone()));
         tokio::spawn(reporter.run(accepted, stop.clone()));
-        tokio::spawn(server.run(board.clone(), telemetry.clone(), stop.clone()));
+        let deploys =
+            Deploys { deployments, logs: None, managers: config.managers.clone(), token: None };
+        tokio::spawn(server.run(board.clone(), deploys, telemetry.clone(), stop.clone()));
         Self { service, board, roster, probe, telemetry, _stop: stop.drop_guard() }
     }
 
@@ -90,7 +95,7 @@ impl Agent {
 
     /// The value of a metric's series, written as in the text format.
     pub(crate) fn metric(&self, series: &str) -> u64 {
-        let text = self.telemetry.render(&self.board).unwrap();
+        let text = self.telemetry.render(&self.board, &Views::default()).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(series));
         line.unwrap().trim().parse().unwrap()
     }

@@ -116,7 +116,8 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<BoardDetail>, Problem> {
     let view = find(&api, &id)?;
-    Ok(Json(show::detail(&view, &api.fleet)))
+    let components = api.deployments.components(&id);
+    Ok(Json(show::detail(&view, &api.fleet, &components)))
 }
 
 /// The latest readings of one board, with their ages.

@@ -1,5 +1,6 @@
 //! The model, as the API writes it.
 
+mod deployment;
 mod readings;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use super::types::{
 use crate::clock::{Clock, Moment};
 use crate::fleet::{self, Answers, Fleet, Received, View};
 use crate::model::{Text, report};
+pub(super) use deployment::{deployment, result};
 use readings::Since;
 
 pub(super) fn board(view: &View, fleet: &Fleet) -> Board {
@@ -92,7 +94,7 @@ fn summary(board: &fleet::Board, fleet: &Fleet) -> Summary {
     }
 }
 
-pub(super) fn detail(view: &View, fleet: &Fleet) -> BoardDetail {
+pub(super) fn detail(view: &View, fleet: &Fleet, components: &[report::Component]) -> BoardDetail {
     let heartbeat = &view.board.heartbeat;
     let accelerator =
         |gpu: &report::Accelerator| Accelerator { index: gpu.index, name: owned(gpu.name.as_ref()) };
@@ -100,6 +102,7 @@ pub(super) fn detail(view: &View, fleet: &Fleet) -> BoardDetail {
         board: board(view, fleet),
         gpu: heartbeat.gpus.iter().map(accelerator).collect(),
         agent: heartbeat.agent.as_ref().map(agent),
+        deployments: components.iter().map(readings::component).collect(),
     }
 }
 

@@ -181,14 +181,15 @@ mod tests {
         testing::heartbeat(&fleet, 1, "n", &json!([]));
         let server = Server::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let meters = Arc::new(Meters::new(server.connections()).unwrap());
-        let api = Api::new(fleet, meters, Token::load_or_create(dir.path()).unwrap());
+        let deployments = testing::deployments(dir.path(), &fleet);
+        let api = Api::new(fleet, deployments, meters, Token::load_or_create(dir.path()).unwrap());
         let (turns, router) = (api.turns.clone(), TowerToHyperService::new(api.router()));
         let ask = async |path: &str| {
             let mut request = Request::get(path).body(Body::empty()).unwrap();
             request.extensions_mut().insert(Ends { ours: MODEST, theirs: GREEDY });
             router.call(request).await.unwrap().status().as_u16()
         };
-        let whole = ["/metrics", "/fleet/v1/boards", "/fleet/v1/plugins"];
+        let whole = ["/metrics", "/fleet/v1/boards", "/fleet/v1/deployments", "/fleet/v1/plugins"];
         let board = "/fleet/v1/boards/00000000-0000-0000-0000-000000000001";
         let made = turns.turn(GREEDY).await.unwrap();
         let mut next = pin!(turns.turn(GREEDY));

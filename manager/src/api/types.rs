@@ -3,6 +3,7 @@
 //! Times of day are RFC 3339 in UTC. The ages beside them are for readers whose clock is another.
 
 mod board;
+mod deployment;
 mod readings;
 
 pub use crate::problem::Problem;
@@ -10,6 +11,10 @@ pub use board::{
     Accelerator, Agent, Board, BoardDetail, BoardState, Boards, Claimant, Flag, Missed, MissedAnswers,
     Plugin, Plugins, SeenPlugin, Summary,
 };
+pub use deployment::{
+    Deployment, Deployments, DesiredState, Log, NewDeployment, OrderResult, OrderResults, Require,
+    StopSeveral,
+};
 pub use readings::{
-    Component, Cpu, Disk, Extra, Extras, Gpu, Limits, Memory, Network, Place, Resource, Sensor,
+    Component, Cpu, Disk, Extra, Extras, Gpu, Limits, Memory, Network, Place, Placement, Resource, Sensor,
 };

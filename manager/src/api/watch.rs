@@ -25,6 +25,8 @@ pub(super) async fn metrics(
     Extension(allowance): Extension<Allowance>,
 ) -> Result<Response, Problem> {
     let (meters, fleet) = (Arc::clone(&api.meters), api.fleet.clone());
+    let (deployments, open) = api.deployments.count();
+    meters.set_deployments(deployments, open);
     let text = move || metrics::render(&meters, &fleet).map_err(problem);
     let text = api.turns.make(&allowance, text).await?;
     let body = Body::new(Pieces(text.into_iter().map(Bytes::from).collect()));

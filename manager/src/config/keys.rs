@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 /// Every key, in full. A key that is the beginning of another is a table.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 20] = [
     "state_dir",
     "listen",
     "advertise",
@@ -17,6 +17,13 @@ const KNOWN: [&str; 13] = [
     "discovery.ttl",
     "store",
     "store.flush_every",
+    "agents",
+    "agents.token_file",
+    "agents.tls",
+    "agents.ca",
+    "agents.client_cert",
+    "agents.client_key",
+    "agents.server_name",
 ];
 
 /// Finds the first unknown key.

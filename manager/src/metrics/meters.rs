@@ -82,6 +82,7 @@ pub struct Meters {
     saved: IntCounter,
     batch_duration: Histogram,
     boards: IntGaugeVec,
+    deployments: IntGaugeVec,
 }
 
 impl Meters {
@@ -140,6 +141,16 @@ impl Meters {
                 &registry,
                 IntGaugeVec::new(opts("boards", "Boards by how they stand."), &["state"])?,
             )?,
+            deployments: register(
+                &registry,
+                IntGaugeVec::new(
+                    opts(
+                        "deployments",
+                        "Deployments that are recorded; open where the outcome is not known yet.",
+                    ),
+                    &["outcome"],
+                )?,
+            )?,
             registry,
         })
     }
@@ -185,6 +196,15 @@ impl Meters {
         if written {
             self.saved.inc_by(u64::try_from(boards).unwrap_or(u64::MAX));
             self.batch_duration.observe(took.as_secs_f64());
+        }
+    }
+
+    /// Deployments that are recorded, and how many of them are open.
+    pub fn set_deployments(&self, all: usize, open: usize) {
+        for (outcome, count) in [("known", all.saturating_sub(open)), ("open", open)] {
+            if let Ok(gauge) = self.deployments.get_metric_with_label_values(&[outcome]) {
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
         }
     }
 

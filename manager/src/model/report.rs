@@ -165,13 +165,41 @@ pub struct Component {
     /// Its state, in v1.1's word.
     pub state: &'static str,
     /// Percent of a core.
-    pub cpu_load: f64,
+    pub cpu_load: Option<f64>,
     /// Bytes.
-    pub memory_used: u64,
+    pub memory_used: Option<u64>,
     /// Bytes; unknown where there is no limit.
     pub memory_limit: Option<u64>,
     /// Bytes sent.
-    pub tx_bytes: u64,
+    pub tx_bytes: Option<u64>,
     /// Bytes received.
-    pub rx_bytes: u64,
+    pub rx_bytes: Option<u64>,
+    /// What an agent of ours adds.
+    pub more: Option<Placement>,
+}
+
+/// What v1.1 cannot say of a deployed instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placement {
+    /// Which backend runs it.
+    pub kind: Text,
+    /// SHA-256 over its order.
+    pub order: Text,
+    /// Why it is in its state, or how far it is.
+    pub reason: Option<Text>,
+    /// Who runs it does not answer: the state is the last one that was known.
+    pub unknown: bool,
+    /// The logical cores that it has.
+    pub cores: Vec<u32>,
+    /// It shares them.
+    pub shared: bool,
+    /// Memory that it was admitted with, bytes.
+    pub memory: Option<u64>,
+    /// Its accelerators.
+    pub gpus: Vec<Text>,
+}
+
+impl Component {
+    /// The states of v1.1.
+    pub const STATES: [&str; 5] = ["PENDING", "RUNNING", "FAILED", "STOPPED", "SLEEPING"];
 }

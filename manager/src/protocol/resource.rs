@@ -3,12 +3,11 @@
 use cardcage_wire::board as wire;
 
 use super::report::{BadReport, agent_id, machine};
-use super::{extended, plain, summary};
-use crate::model::report::Component;
-use crate::model::{Resource, ResourceHead, Text};
+use super::{component, extended, plain, summary};
+use crate::model::{Resource, ResourceHead};
 
 /// Deployed instances that are kept of one board.
-const COMPONENT_LIMIT: usize = 1024;
+const COMPONENT_LIMIT: usize = 4096;
 
 /// Items of one kind of reading that are kept of one board, as `wit/types/readings.wit` bounds them.
 pub(super) mod limits {
@@ -34,39 +33,15 @@ pub fn parse(body: &[u8]) -> Result<Resource, BadReport> {
     let report = wire::ResourceReport::parse(body).map_err(BadReport::Wire)?;
     // Here 0 is a true zero: nothing is promised to anybody.
     let cores_allocated = u32::try_from(report.resource.cpu.core_allocated).ok();
-    let readings = match report.cardcage {
-        Some(extension) => extended::readings(extension.readings),
-        None => plain::readings(report.resource),
+    let component = report.component.into_iter().take(COMPONENT_LIMIT);
+    let (readings, components) = match report.cardcage {
+        Some(extension) => {
+            let components = component::extended(component, extension.deployments);
+            (extended::readings(extension.readings), components)
+        }
+        None => (plain::readings(report.resource), component.map(component::plain).collect()),
     };
-    let components = report.component.into_iter().take(COMPONENT_LIMIT).map(component).collect();
     Ok(Resource { readings, cores_allocated, components })
-}
-
-fn component(component: wire::Component) -> Component {
-    let resource = component.resource;
-    Component {
-        instance_id: Text::new(component.instance_id),
-        uuid: Text::new(component.uuid),
-        index: component.index,
-        name: Text::new(component.config.name),
-        id: Text::new(component.config.id),
-        state: state(component.state),
-        cpu_load: resource.cpu.load,
-        memory_used: resource.memory.mem_used,
-        memory_limit: Some(resource.memory.mem_limit).filter(|limit| *limit != 0),
-        tx_bytes: resource.network.tx,
-        rx_bytes: resource.network.rx,
-    }
-}
-
-const fn state(state: wire::State) -> &'static str {
-    match state {
-        wire::State::Pending => "PENDING",
-        wire::State::Running => "RUNNING",
-        wire::State::Failed => "FAILED",
-        wire::State::Stopped => "STOPPED",
-        wire::State::Sleeping => "SLEEPING",
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,14 @@
     reason = "a test fails by panicking, and so do its helpers"
 )]
 
+mod agent;
 mod api;
 mod cli;
+mod deploy;
+mod deploy_cli;
+mod deploy_hostile;
+mod deploy_lost;
+mod deploy_tls;
 mod greedy;
 mod hostile;
 mod metrics;

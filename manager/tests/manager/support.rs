@@ -83,6 +83,18 @@ impl Place {
         path
     }
 
+    /// Starts a manager that asks rarely, with these keys under `[agents]`.
+    pub fn start_with_agents(&self, agents: &str) -> Manager {
+        let path = self.configure("heartbeat_every = \"1h\"\nresource_every = \"1h\"");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}[agents]\n{agents}\n")).unwrap();
+        Manager::start(&path)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Starts a manager that asks rarely.
     pub fn start(&self) -> Manager {
         self.start_with("heartbeat_every = \"1h\"\nresource_every = \"1h\"")
@@ -164,6 +176,20 @@ impl Manager {
 
     pub fn post(&self, path: &str, body: &[u8]) -> Answer {
         let mut response = self.agent.post(format!("{}{path}", self.url)).send(body).unwrap();
+        Answer { status: response.status().as_u16(), body: response.body_mut().read_to_string().unwrap() }
+    }
+
+    /// Posts an order.
+    pub fn order(&self, path: &str, token: &str, order: &Value) -> Answer {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        let mut response =
+            request.header("Authorization", format!("Bearer {token}")).send_json(order).unwrap();
+        Answer { status: response.status().as_u16(), body: response.body_mut().read_to_string().unwrap() }
+    }
+
+    pub fn get_with(&self, path: &str, token: &str) -> Answer {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let mut response = request.header("Authorization", format!("Bearer {token}")).call().unwrap();
         Answer { status: response.status().as_u16(), body: response.body_mut().read_to_string().unwrap() }
     }
 

@@ -22,6 +22,16 @@ pub mod code {
     pub const INVALID: &str = "invalid";
     /// The system refused.
     pub const IO: &str = "io";
+    /// Who would know does not answer, so nothing is known: it is asked again later.
+    pub const UNREACHABLE: &str = "unreachable";
+    /// Something else has that name or place.
+    pub const CONFLICT: &str = "conflict";
+    /// The software cannot be had, or is not what was announced.
+    pub const ARTIFACT: &str = "artifact";
+    /// The disk is full.
+    pub const NO_SPACE: &str = "no-space";
+    /// It was tried and did not work.
+    pub const FAILED: &str = "failed";
 }
 
 impl Error {

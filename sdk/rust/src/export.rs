@@ -1,12 +1,49 @@
 //! What [`crate::export_probe!`] expands to: the one probe of an instance, between `configure` and `sample`.
 
 pub use alloc::string::String;
+pub use alloc::vec::Vec;
 use core::cell::RefCell;
 
+use crate::deploy::Backend;
 use crate::{Error, Probe, Sample, Settings, code};
 
 /// Compiles for probes only.
 pub fn require_probe<P: Probe>() {}
+
+/// Compiles for backends only.
+pub fn require_backend<B: Backend>() {}
+
+/// Holds the backend from `configure` on.
+pub struct BackendInstance<B>(RefCell<Option<B>>);
+
+#[cfg(all(target_arch = "wasm32", not(target_feature = "atomics")))]
+#[expect(unsafe_code, reason = "the one instance is a static, and thread locals are std's")]
+// SAFETY: without atomics WebAssembly has one thread.
+unsafe impl<B> Sync for BackendInstance<B> {}
+
+impl<B: Backend> BackendInstance<B> {
+    /// Before `configure`.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a static needs the const function, and nothing else makes one"
+    )]
+    pub const fn new() -> Self {
+        Self(RefCell::new(None))
+    }
+
+    /// The exported `configure`.
+    pub fn configure(&self, settings: String) -> Result<(), Error> {
+        self.0.replace(Some(B::configure(&Settings::from_json(settings))?));
+        Ok(())
+    }
+
+    /// Every other exported function.
+    pub fn call<T>(&self, call: impl FnOnce(&B) -> Result<T, Error>) -> Result<T, Error> {
+        // The host makes one call at a time, so the cell is never borrowed here; an error costs less than a trap.
+        let backend = self.0.try_borrow().map_err(|_| Error::new(code::BLOCKED, "a call is under way"))?;
+        call(backend.as_ref().ok_or_else(|| Error::invalid("a call before a successful configure"))?)
+    }
+}
 
 /// Holds the probe from `configure` on.
 pub struct Instance<P>(RefCell<Option<P>>);

@@ -159,3 +159,18 @@ mod tests {
         assert!(gone.entries("/sys/class/hwmon").unwrap_err().is(code::ABSENT));
     }
 }
+
+/// An order of which a test changes what it is about.
+pub fn order() -> crate::deploy::Order {
+    crate::deploy::Order {
+        uuid: "0d4c5a8e-7d1e-4f0a-9f53-2f1f5d2f8a11".into(),
+        instance_id: String::new(),
+        index: 0,
+        name: "app".into(),
+        url: "http://repo.example".into(),
+        file: "app.tar.gz".into(),
+        options: "{}".into(),
+        requirements: crate::deploy::Requirements { cores: 1, memory: 64 << 20, gpus: 0 },
+        digest: "0".repeat(64),
+    }
+}

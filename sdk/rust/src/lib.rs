@@ -2,6 +2,8 @@
 //!
 //! A *probe* is a WebAssembly component that reads a board's sensors or knows its identity. The agent starts one
 //! instance of it, calls [`Probe::configure`] once and then [`Probe::sample`] at the cadence of the plugin's manifest.
+//! A deploy *backend* starts and stops one type of software: see [`deploy`].
+//!
 //! What a probe may touch is what it imports and the operator grants; the modules below are those capabilities:
 //!
 //! | module     | gives                                                            | grant                |
@@ -10,6 +12,8 @@
 //! | [`files`]  | files below the paths that the manifest requests (`/sys/class/…`) | the operator's       |
 //! | [`log`]    | lines in the agent's log ([`info!`] and its sisters)             | every plugin has it  |
 //! | [`clock`]  | time that runs evenly, for rates                                 | every plugin has it  |
+//!
+//! | [`artifacts`], [`containers`], [`processes`], [`state`] | what deploy backends are made of: see [`deploy`] | the operator's |
 //!
 //! A capability that the code does not use is not in the component's imports, so it is not asked for either.
 //!
@@ -104,11 +108,16 @@
 
 extern crate alloc;
 
+pub mod artifacts;
 pub mod clock;
+pub mod containers;
+pub mod deploy;
 pub mod device;
 pub mod files;
 pub mod kernel;
 pub mod log;
+pub mod processes;
+pub mod state;
 pub mod units;
 
 mod error;
@@ -122,6 +131,8 @@ pub mod fake;
 
 #[doc(hidden)]
 pub mod bindings;
+#[doc(hidden)]
+pub mod deploy_bindings;
 #[doc(hidden)]
 pub mod export;
 #[cfg(target_arch = "wasm32")]

@@ -87,7 +87,15 @@ macro_rules! export_probe {
     };
     ($probe:ty, no_std) => {
         $crate::export_probe!($probe);
+        $crate::no_std_guest!();
+    };
+}
 
+/// What a guest without std has in place of it. The export macros expand to it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! no_std_guest {
+    () => {
         #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code, reason = "the exported names of the canonical ABI")]
         const _: () = {

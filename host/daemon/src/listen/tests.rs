@@ -1,5 +1,10 @@
 //! The listener, over real connections from several addresses of the loopback.
 
+mod certificates; // of authorities that last as long as a test
+mod others; // programs that are not ours
+mod tls;
+mod work; // answers that take longer than a connection lives
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use bytes::Bytes;
@@ -27,7 +32,10 @@ struct Server {
 impl Server {
     /// Answers with the length of the body.
     fn start(limits: Limits) -> Self {
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
+        Self::of(Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap())
+    }
+
+    fn of(listener: Listener) -> Self {
         let (address, stop) = (listener.address(), CancellationToken::new());
         let answer = async |request: Request<Incoming>, _: Ends| {
             let length = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len());
@@ -56,7 +64,7 @@ impl Server {
 }
 
 /// Waits for the end of a connection.
-async fn ended(stream: &mut TcpStream) {
+async fn ended(stream: &mut (impl AsyncRead + Unpin)) {
     let read = timeout(Duration::from_secs(20), stream.read(&mut [0; 4096])).await.expect("it stays open");
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
 }

@@ -41,12 +41,12 @@ fn asked(subject: Subject, extended: bool) -> Accepted {
 }
 
 fn heartbeat(snapshot: &Snapshot, extended: bool) -> Heartbeat {
-    let body = body(&agent(), &asked(Subject::Heartbeat, extended), snapshot, &[plugin()]);
+    let body = body(&agent(), &asked(Subject::Heartbeat, extended), snapshot, &[plugin()], &Views::default());
     Heartbeat::parse(&body).unwrap()
 }
 
 fn resource(snapshot: &Snapshot, extended: bool) -> ResourceReport {
-    let body = body(&agent(), &asked(Subject::Resource, extended), snapshot, &[]);
+    let body = body(&agent(), &asked(Subject::Resource, extended), snapshot, &[], &Views::default());
     ResourceReport::parse(&body).unwrap()
 }
 
@@ -115,7 +115,7 @@ fn keys(value: &Json) -> Vec<String> {
 }
 
 fn check_keys(subject: Subject, snapshot: &Snapshot, document: &str) {
-    let body = body(&agent(), &asked(subject, false), snapshot, &[]);
+    let body = body(&agent(), &asked(subject, false), snapshot, &[], &Views::default());
     let sent: Json = serde_json::from_slice(&body).unwrap();
     let document: Json = serde_json::from_str(document).unwrap();
     assert_eq!(keys(&sent), keys(&document));

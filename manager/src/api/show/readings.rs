@@ -129,6 +129,20 @@ pub(super) fn component(component: &report::Component) -> types::Component {
         mem_limit: component.memory_limit,
         tx_bytes: component.tx_bytes,
         rx_bytes: component.rx_bytes,
+        placement: component.more.as_ref().map(placement).unwrap_or_default(),
+    }
+}
+
+pub(super) fn placement(more: &report::Placement) -> types::Placement {
+    types::Placement {
+        kind: Some(more.kind.to_string()),
+        order: Some(more.order.to_string()),
+        reason: owned(more.reason.as_ref()),
+        unknown: more.unknown,
+        cores: more.cores.clone(),
+        shared: more.shared,
+        memory: more.memory,
+        gpus: more.gpus.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Extras;
+use super::{Component, Extras};
 use crate::model::State;
 
 /// A page of boards.
@@ -211,6 +211,9 @@ pub struct BoardDetail {
     /// What an agent of ours says beyond v1.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Agent>,
+    /// The deployed instances, as the board last reported them.
+    #[serde(default)]
+    pub deployments: Vec<Component>,
 }
 
 /// One accelerator, as the heartbeat names it.

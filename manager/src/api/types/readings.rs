@@ -293,15 +293,53 @@ pub struct Component {
     /// Its state.
     #[schema(example = "RUNNING")]
     pub state: String,
-    /// Load of the processors, in percent.
-    pub cpu_load: f64,
+    /// Load of the processors, in percent of one core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_load: Option<f64>,
     /// Bytes of memory in use.
-    pub mem_used: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_used: Option<u64>,
     /// Bytes of memory that it may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mem_limit: Option<u64>,
     /// Bytes sent.
-    pub tx_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_bytes: Option<u64>,
     /// Bytes received.
-    pub rx_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rx_bytes: Option<u64>,
+    /// What an agent of ours says beyond v1.1.
+    #[serde(flatten)]
+    pub placement: Placement,
+}
+
+/// What v1.1 cannot say of a deployed instance. Absent from a board whose agent speaks v1.1 alone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Placement {
+    /// Which backend runs it.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(example = "docker")]
+    pub kind: Option<String>,
+    /// SHA-256 over its order, lower-case hexadecimal: two of one digest were ordered alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// Why it is in its state, or how far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who runs it does not answer: its state is the last one that was known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
+    /// The logical cores that it has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cores: Vec<u32>,
+    /// It shares them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
+    /// Bytes of memory that it was admitted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Its accelerators, by their device.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<String>,
 }

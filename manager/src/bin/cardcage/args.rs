@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use serde_json::Value;
+
 use crate::failure::Failure;
+use crate::units;
 
 /// Where the manager keeps its token by default.
 const TOKEN_FILE: &str = "/var/lib/cardcage-manager/token";
 
 /// Shows a fleet of boards and changes it, through the API of its manager.
 ///
-/// Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such board.
+/// Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 no such board or deployment, 4 not decided yet: the manager
+/// goes on asking, and `cardcage ps` shows what comes of it.
 #[derive(Debug, Parser)]
 #[command(name = "cardcage", version)]
 pub(crate) struct Args {
@@ -59,11 +63,144 @@ pub(crate) enum Command {
     },
     /// List the plugins of the fleet, and on how many boards they are in which state.
     Plugins,
+    /// Start a container or a process on one board or on several. Needs the token.
+    ///
+    /// Waits until it runs, or until it is known why not; a board that has to fetch the software first may take minutes. The
+    /// order is recorded before a board is asked, so nothing is lost if this command or the manager is ended meanwhile.
+    Deploy(Box<DeployArgs>),
+    /// Stop what runs, whoever started it. Needs the token.
+    Stop(StopArgs),
+    /// List what is to run and what does, on all boards or on one.
+    Ps {
+        /// Only of this board: an id or its beginning, a host name, an address, or box/slot/cpu such as 1/3/1.
+        #[arg(long, value_name = "ID")]
+        board: Option<String>,
+
+        /// Only in this state: pending, running, failed, stopped, sleeping, or absent.
+        #[arg(long)]
+        state: Option<String>,
+
+        /// Also what was stopped and is gone.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show what an instance printed. Needs the token.
+    Logs {
+        /// The component instance.
+        uuid: String,
+
+        /// Go on with what it prints from now on, until Ctrl-C.
+        #[arg(long, short)]
+        follow: bool,
+
+        /// Only so many lines from the end.
+        #[arg(long, value_name = "LINES")]
+        tail: Option<usize>,
+    },
     /// Forget a board that is gone. Needs the token. A board that still reports comes back as a new one.
     Forget {
         /// An id or its beginning, a host name, an address, or box/slot/cpu such as 1/3/1.
         id: String,
     },
+}
+
+/// What to start.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeployArgs {
+    /// A board: an id or its beginning, a host name, an address, or box/slot/cpu such as 1/3/1. Several times for several.
+    #[arg(long = "board", value_name = "ID", required_unless_present = "select", conflicts_with = "select")]
+    pub(crate) boards: Vec<String>,
+
+    /// Every board that has all of these: box, slot, cpu, state, type, resource, arch, host; such as box=1,state=up.
+    #[arg(long, value_name = "KEY=VALUE,…")]
+    pub(crate) select: Option<String>,
+
+    /// Which backend runs it, such as docker or bar.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: String,
+
+    /// Where the software is.
+    #[arg(long)]
+    pub(crate) url: String,
+
+    /// What it is called there.
+    #[arg(long)]
+    pub(crate) file: String,
+
+    /// Cores that it needs.
+    #[arg(long, value_name = "CORES", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) cpu: i64,
+
+    /// Memory that it needs, such as 512MiB.
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::parse_bytes)]
+    pub(crate) memory: u64,
+
+    /// Accelerators that it needs.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) gpu: i64,
+
+    /// The component instance, on one board alone; a new one by default. The same order with it starts nothing twice.
+    #[arg(long)]
+    pub(crate) uuid: Option<String>,
+
+    /// The business instance that it belongs to.
+    #[arg(long, value_name = "ID")]
+    pub(crate) instance_id: Option<String>,
+
+    /// Its number within the business instance.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub(crate) index: Option<i32>,
+
+    /// What it is to be called.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// What only its backend understands, as JSON, such as --option 'restart="always"'.
+    #[arg(long = "option", value_name = "KEY=JSON", value_parser = option)]
+    pub(crate) options: Vec<(String, Value)>,
+
+    /// A variable of its environment.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) env: Vec<(String, String)>,
+
+    /// An argument of its program. Several times for several.
+    #[arg(long = "arg", value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+}
+
+/// What to stop.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StopArgs {
+    /// The component instances.
+    #[arg(required = true, value_name = "UUID")]
+    pub(crate) uuids: Vec<String>,
+
+    /// Their board, where several boards have one of them.
+    #[arg(long, value_name = "ID")]
+    pub(crate) board: Option<String>,
+
+    /// Their backend, where an agent that speaks v1.1 alone started them for somebody else.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+
+    /// Do not ask the board, forget what was ordered. For boards that are gone for good.
+    #[arg(long, conflicts_with_all = ["board", "kind"])]
+    pub(crate) forget: bool,
+}
+
+fn option(text: &str) -> Result<(String, Value), String> {
+    let (key, value) =
+        text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write it as KEY=JSON")?;
+    let value = serde_json::from_str(value).map_err(|error| {
+        format!("the value is not JSON ({error}); a text needs its quotes: '{key}=\"…\"'")
+    })?;
+    Ok((key.to_owned(), value))
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Which boards.
@@ -117,6 +254,15 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_are_json_and_say_so() {
+        assert_eq!(option("restart=\"always\""), Ok(("restart".into(), "always".into())));
+        assert_eq!(option("n=[1]").unwrap().1, serde_json::json!([1]));
+        assert!(option("restart=always").unwrap_err().contains("quotes"));
+        assert!(option("restart").is_err() && option("=1").is_err() && variable("=1").is_err());
+        assert_eq!(variable("A=b=c"), Ok(("A".into(), "b=c".into())));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use cardcage_manager::agents::escaped;
 use cardcage_manager::api::types::Problem;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +16,9 @@ use crate::failure::Failure;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// For orders, which wait for boards; a little longer than the manager waits.
+const ORDER_DEADLINE: Duration = Duration::from_secs(7 * 60 + 15);
 
 /// How often a manager that is busy is asked again, and the pause before that.
 const BUSY_TRIES: u32 = 3;
@@ -100,6 +104,65 @@ impl Client {
         self.get("/fleet/v1/plugins")
     }
 
+    /// A page after another of deployments that fit.
+    pub(crate) fn deployments(&self, query: &str) -> Result<Vec<Value>, Failure> {
+        let mut deployments = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES {
+            let mut path = format!("/fleet/v1/deployments?limit={PAGE}{query}");
+            if let Some(after) = &after {
+                path += &format!("&after={}", escaped(after));
+            }
+            let mut page = self.get(&path)?;
+            if let Some(Value::Array(more)) = page.get_mut("deployments").map(Value::take) {
+                deployments.extend(more);
+            }
+            after = page.get("next").and_then(Value::as_str).map(str::to_owned);
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(deployments)
+    }
+
+    /// One deployment.
+    pub(crate) fn deployment(&self, uuid: &str) -> Result<Value, Failure> {
+        self.get(&format!("/fleet/v1/deployments/{}", escaped(uuid)))
+    }
+
+    /// A piece of what an instance printed, or none if its board has none.
+    pub(crate) fn log(&self, uuid: &str, query: &str, token: &str) -> Result<Option<Value>, Failure> {
+        let path = format!("/fleet/v1/deployments/{}/log?{query}", escaped(uuid));
+        match self.read(&path, Some(token)) {
+            Err(Failure::Problem(problem)) if problem.kind == "urn:cardcage:problem:no-such-deployment" => {
+                Err(Failure::NoSuchDeployment(uuid.to_owned()))
+            }
+            Err(Failure::Problem(problem)) if problem.status == 404 => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    /// Orders something, and waits for what comes of it.
+    pub(crate) fn order(&self, path: &str, order: &Value, token: &str) -> Result<Value, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let request = request.header("Authorization", format!("Bearer {token}"));
+        let response = request.config().timeout_global(Some(ORDER_DEADLINE)).build().send_json(order);
+        self.answer(response.map_err(|error| self.unreachable(&error))?)
+    }
+
+    /// Forgets a deployment.
+    pub(crate) fn forget_deployment(&self, uuid: &str, token: &str) -> Result<(), Failure> {
+        let request =
+            self.agent.delete(format!("{}/fleet/v1/deployments/{}?forget=true", self.base, escaped(uuid)));
+        let response = request.header("Authorization", format!("Bearer {token}")).call();
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Err(Failure::NoSuchDeployment(uuid.to_owned())),
+            status if status.is_success() => Ok(()),
+            _ => Err(self.problem(response)),
+        }
+    }
+
     /// Forgets a board.
     pub(crate) fn forget(&self, id: &str, token: &str) -> Result<(), Failure> {
         let request = self.agent.delete(format!("{}/fleet/v1/boards/{id}", self.base));
@@ -109,8 +172,16 @@ impl Client {
     }
 
     fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.read(path, None)
+    }
+
+    fn read(&self, path: &str, token: Option<&str>) -> Result<Value, Failure> {
         let ask = || {
-            let response = self.agent.get(format!("{}{path}", self.base)).call();
+            let mut request = self.agent.get(format!("{}{path}", self.base));
+            if let Some(token) = token {
+                request = request.header("Authorization", format!("Bearer {token}"));
+            }
+            let response = request.call();
             response.map_err(|error| self.unreachable(&error))
         };
         let mut response = ask()?;
@@ -122,6 +193,10 @@ impl Client {
             sleep(BUSY_PAUSE);
             response = ask()?;
         }
+        self.answer(response)
+    }
+
+    fn answer(&self, mut response: Response<Body>) -> Result<Value, Failure> {
         if !response.status().is_success() {
             return Err(self.problem(response));
         }

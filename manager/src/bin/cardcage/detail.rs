@@ -6,7 +6,7 @@ use cardcage_manager::api::types::{
 };
 use comfy_table::{Cell, Color};
 
-use crate::screen::{self, Screen, cell, coloured, number};
+use crate::screen::{Screen, cell, coloured, number};
 use crate::{table, units};
 
 /// The whole board.
@@ -36,7 +36,7 @@ fn facts(facts: Vec<(&str, Option<Cell>)>, screen: &Screen) -> String {
             table.add_row([Cell::new(name), value]);
         }
     }
-    screen::text(&table)
+    screen.text(table)
 }
 
 fn known(text: Option<impl AsRef<str>>) -> Option<Cell> {
@@ -153,7 +153,7 @@ fn list<T, const N: usize>(
     items.iter().for_each(|item| {
         table.add_row(row(item));
     });
-    format!("{title}\n{}", screen::text(&table))
+    format!("{title}\n{}", screen.text(table))
 }
 
 const SENSORS: [&str; 8] = ["PLACE", "NAME", "KIND", "VALUE", "STATUS", "LIMITS", "AGE", "PLUGIN"];
@@ -259,16 +259,19 @@ fn gpu(gpu: &Gpu) -> [Cell; 6] {
     ]
 }
 
-const COMPONENTS: [&str; 6] = ["STATE", "NAME", "UUID", "INSTANCE", "CPU", "MEMORY"];
+const COMPONENTS: [&str; 8] = ["STATE", "UUID", "TYPE", "NAME", "CORES", "CPU", "MEMORY", "REASON"];
 
-fn component(component: &Component) -> [Cell; 6] {
+fn component(component: &Component) -> [Cell; 8] {
+    let more = &component.placement;
     [
-        cell(Some(&component.state)),
-        cell(Some(&component.name)),
+        table::deployment_state(Some(&component.state), more.unknown),
         cell(Some(&component.uuid)),
-        cell(Some(&component.instance_id)),
-        number(Some(units::percent(component.cpu_load))),
-        number(units::share(Some(component.mem_used), component.mem_limit)),
+        cell(more.kind.as_ref()),
+        cell(Some(&component.name)),
+        cell(table::cores(&more.cores, more.shared)),
+        number(component.cpu_load.map(units::percent)),
+        number(units::share(component.mem_used, component.mem_limit)),
+        cell(more.reason.as_ref()),
     ]
 }
 

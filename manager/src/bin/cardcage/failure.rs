@@ -20,6 +20,16 @@ pub(crate) enum Failure {
     Problem(Problem),
     #[error("no board is called {0}; `cardcage boards` lists them")]
     NoSuchBoard(String),
+    #[error("no deployment has the uuid {0}; `cardcage ps --all` lists them")]
+    NoSuchDeployment(String),
+    #[error("{refused} of {all} were refused or failed; MESSAGE says why")]
+    Refused { refused: usize, all: usize },
+    #[error("{open} of {all} are not decided yet; the manager goes on, `cardcage ps` shows what comes of it")]
+    Undecided { open: usize, all: usize },
+    #[error(
+        "{uuid} is gone: its board has no log of it any more; `cardcage ps --all` shows what became of it"
+    )]
+    Gone { uuid: String },
     #[error("{name} can be any of {candidates}; write more of the id")]
     Ambiguous { name: String, candidates: String },
     #[error("cannot read the token {}: {source}; give the right file with --token-file", path.display())]
@@ -33,7 +43,8 @@ impl Failure {
     pub(crate) const fn status(&self) -> u8 {
         match self {
             Self::Url { .. } | Self::Ambiguous { .. } => 2,
-            Self::NoSuchBoard(_) => 3,
+            Self::NoSuchBoard(_) | Self::NoSuchDeployment(_) => 3,
+            Self::Undecided { .. } => 4,
             _ => 1,
         }
     }

@@ -4,12 +4,16 @@
 //! args ─▶ client ──HTTP──▶ manager
 //!           └▶ select (which board is meant) ─▶ table | detail | json ─▶ screen
 //! ```
-//! Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such board.
+//! Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 no such board or deployment, 4 not decided yet.
 
 mod args;
 mod client;
+mod deploy;
 mod detail;
 mod failure;
+mod fit;
+mod logs;
+mod ps;
 mod screen;
 mod select;
 mod table;
@@ -50,6 +54,12 @@ fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
         Command::Boards { filter, watch: None } => screen::print(&boards(args, &client, filter, screen)?),
         Command::Board { id } => screen::print(&board(args, &client, id, screen)?),
         Command::Plugins => screen::print(&plugins(args, &client, screen)?),
+        Command::Deploy(order) => deploy::start(args, &client, order, screen),
+        Command::Stop(stop) => deploy::stop(args, &client, stop, screen),
+        Command::Ps { board, state, all } => {
+            screen::print(&ps::list(args, &client, board.as_deref(), state.as_deref(), *all, screen)?)
+        }
+        Command::Logs { uuid, follow, tail } => logs::show(args, &client, uuid, *follow, *tail),
         Command::Forget { id } => {
             let id = select::board(&client, id)?;
             client.forget(&id, &args.token()?)?;

@@ -1,5 +1,8 @@
 //! Where the output goes: a terminal, or a file or program.
 //!
+//! A list on a narrow terminal keeps one line for each item: columns that tell little are left out, and long texts are
+//! shortened with an ellipsis, so that what is left can be read.
+//!
 //! What the manager sends is shown, never obeyed: nothing in it reaches the terminal that could move the cursor, change
 //! colours or turn the writing around.
 
@@ -12,6 +15,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::fit;
 
 /// What the output can do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,10 +31,12 @@ impl Screen {
     pub(crate) fn of_stdout() -> Self {
         let terminal = io::stdout().is_terminal();
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { terminal, colours: terminal && !unwanted, width: Table::new().width() }
+        // A terminal without columns is one that does not know how wide it is.
+        let width = Table::new().width().filter(|width| *width > 0);
+        Self { terminal, colours: terminal && !unwanted, width }
     }
 
-    /// An empty table with these headings.
+    /// An empty table with these headings. Without any it is a list of facts, whose texts are wrapped.
     pub(crate) fn table(&self, headings: &[&str]) -> Table {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
@@ -39,14 +45,27 @@ impl Screen {
         if self.colours {
             table.enforce_styling();
         }
-        if let Some(width) = self.width {
-            table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
-        }
+        table.set_truncation_indicator("…");
         let heading = |text: &&str| Cell::new(text).add_attribute(Attribute::Bold);
         if !headings.is_empty() {
             table.set_header(headings.iter().map(heading));
+        } else if let Some(width) = self.width {
+            table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
         }
         table
+    }
+
+    /// A table as text, each line without the padding at its ends.
+    pub(crate) fn text(&self, mut table: Table) -> String {
+        if let (Some(width), true) = (self.width, table.header().is_some()) {
+            fit::fit(&mut table, usize::from(width));
+        }
+        table.lines().fold(String::new(), |mut text, line| {
+            let line = line.strip_prefix(' ').unwrap_or(&line);
+            text.push_str(line.trim_end());
+            text.push('\n');
+            text
+        })
     }
 }
 
@@ -55,16 +74,6 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     Ok(stdout.flush()?)
-}
-
-/// A table as text, each line without the padding at its ends.
-pub(crate) fn text(table: &Table) -> String {
-    table.lines().fold(String::new(), |mut text, line| {
-        let line = line.strip_prefix(' ').unwrap_or(&line);
-        text.push_str(line.trim_end());
-        text.push('\n');
-        text
-    })
 }
 
 /// A cell. Unknown is a dash.
@@ -126,6 +135,30 @@ mod tests {
         let screen = Screen::default();
         let mut table = screen.table(&["A"]);
         table.add_row([cell(Some("x\u{1b}[2J\ny"))]);
-        assert_eq!(text(&table), "A\nx\u{FFFD}[2J\u{FFFD}y\n");
+        assert_eq!(screen.text(table), "A\nx\u{FFFD}[2J\u{FFFD}y\n");
+    }
+
+    fn narrow(width: Option<u16>) -> String {
+        let screen = Screen { width, ..Screen::default() };
+        let mut table = screen.table(&["STATE", "ID", "HOST", "AGE", "POWER", "WHY"]);
+        let why = "the software cannot be had: the server does not answer";
+        table.add_row(
+            ["up", "2b1f7d0e-9d53-4c0a-8a53-7e5b0c6f9a11", "node7", "-", "120.0 W", why]
+                .map(|text| cell(Some(text))),
+        );
+        screen.text(table)
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_one_line_an_item() {
+        assert!(narrow(None).contains("server does not answer"));
+        for width in [60, 70, 80, 100, 120] {
+            let text = narrow(Some(width));
+            assert_eq!(text.lines().count(), 2, "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}: {text}");
+            assert!(text.contains("2b1f7d0e-9d53-4c0a-8a53-7e5b0c6f9a11"), "{text}");
+        }
+        assert!(!narrow(Some(80)).contains("AGE"), "nobody knows any");
+        assert!(narrow(Some(80)).contains("the software canno…"), "{}", narrow(Some(80)));
     }
 }

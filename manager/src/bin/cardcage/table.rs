@@ -1,9 +1,9 @@
 //! The lists: boards, plugins.
 
 use cardcage_manager::api::types::{Board, BoardState, Flag, Plugins};
-use comfy_table::Color;
+use comfy_table::{Cell, Color};
 
-use crate::screen::{self, Screen, cell, coloured, number};
+use crate::screen::{Screen, cell, coloured, number};
 use crate::units;
 
 /// Shortest id that is shown of an agent's.
@@ -43,7 +43,7 @@ pub(crate) fn boards(mut boards: Vec<Board>, screen: &Screen) -> String {
     }
     let copied = boards.iter().any(|board| board.flags.contains(&Flag::CopiedIdentity));
     let remedy = if copied { format!("copied identity: {COPIED_IDENTITY}\n") } else { String::new() };
-    format!("{}{}\n{remedy}", screen::text(&table), totals(&boards))
+    format!("{}{}\n{remedy}", screen.text(table), totals(&boards))
 }
 
 fn key(board: &Board) -> (i32, i32, i32, &str, &str) {
@@ -125,7 +125,48 @@ pub(crate) fn plugins(plugins: &Plugins, screen: &Screen) -> String {
         ]);
     }
     let more = if plugins.more { "and more, which are left out; some board invents them\n" } else { "" };
-    format!("{}{more}", screen::text(&table))
+    format!("{}{more}", screen.text(table))
+}
+
+/// The state of a deployment, in its colour.
+pub(crate) fn deployment_state(state: Option<&str>, unknown: bool) -> Cell {
+    let text = state.unwrap_or("absent").to_lowercase();
+    let colour = match text.as_str() {
+        _ if unknown => Some(Color::Yellow),
+        "running" => Some(Color::Green),
+        "pending" | "sleeping" => Some(Color::Yellow),
+        "failed" => Some(Color::Red),
+        _ => None,
+    };
+    let text = if unknown { format!("{text}?") } else { text };
+    coloured(&text, colour)
+}
+
+/// As much of a board's id as tells boards apart in nearly every fleet.
+pub(crate) fn short_board(id: &str) -> String {
+    const LONGEST: usize = 13;
+    match id.char_indices().nth(LONGEST) {
+        Some((end, _)) if uuid::Uuid::try_parse(id).is_ok() => id.get(..end).unwrap_or(id).to_owned(),
+        _ => id.to_owned(),
+    }
+}
+
+/// Logical cores, in ranges.
+pub(crate) fn cores(cores: &[u32], shared: bool) -> Option<String> {
+    let mut sorted = cores.to_vec();
+    sorted.sort_unstable();
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for core in sorted {
+        match ranges.last_mut() {
+            Some((_, last)) if core <= last.saturating_add(1) => *last = core,
+            _ => ranges.push((core, core)),
+        }
+    }
+    let text = |(first, last): &(u32, u32)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    let text = ranges.iter().map(text).collect::<Vec<_>>().join(",");
+    (!text.is_empty()).then(|| if shared { format!("{text} shared") } else { text })
 }
 
 #[cfg(test)]
@@ -264,5 +305,12 @@ pub(crate) mod tests {
             and more, which are left out; some board invents them
         "#]]
         .assert_eq(&list);
+    }
+
+    #[test]
+    fn cores_are_shown_in_ranges() {
+        assert_eq!(cores(&[7, 2, 3, 4], false).as_deref(), Some("2-4,7"));
+        assert_eq!(cores(&[u32::MAX, 0], true).as_deref(), Some("0,4294967295 shared"));
+        assert_eq!(cores(&[], true), None);
     }
 }

@@ -20,6 +20,23 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// An amount of memory as people write it. Binary units alone: with the others nobody knows which are meant.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim_start() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err("write it in bytes, or with KiB, MiB, GiB or TiB, such as 512MiB".to_owned()),
+    };
+    let number: u64 =
+        number.parse().map_err(|_| "it begins with no number; write it such as 512MiB".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "that is more than there can be".to_owned())
+}
+
 /// How much of how much.
 pub(crate) fn share(used: Option<u64>, total: Option<u64>) -> Option<String> {
     match (used, total) {
@@ -61,6 +78,15 @@ mod tests {
     fn bytes_have_the_largest_unit_that_fits() {
         let text = [0, 1023, 1024, 1_048_575, 16_000_000_000, u64::MAX].map(bytes);
         assert_eq!(text, ["0 B", "1023 B", "1.0 KiB", "1.0 MiB", "14.9 GiB", "16.0 EiB"]);
+    }
+
+    #[test]
+    fn memory_is_read_in_binary_units() {
+        let read = ["0", "1024", "4KiB", "512MiB", "2 GiB"].map(|text| parse_bytes(text).unwrap());
+        assert_eq!(read, [0, 1024, 4096, 512 << 20, 2 << 30]);
+        for wrong in ["", "MiB", "512MB", "-1", "1.5GiB", "99999999TiB"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

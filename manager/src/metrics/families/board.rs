@@ -1,6 +1,7 @@
 //! Who the boards are and how they stand.
 
 use super::{Family, counter, gauge};
+use crate::model::report::Component;
 use crate::model::{State, Text};
 
 pub(super) static FAMILIES: &[Family] = &[
@@ -53,6 +54,22 @@ pub(super) static FAMILIES: &[Family] = &[
             for plugin in plugins {
                 series.push(&[plugin.name.as_str(), plugin.version.as_str(), plugin.state.as_str()], 1.0);
             }
+        },
+    ),
+    gauge(
+        "deployments",
+        &["state"],
+        "Deployed instances by their state; unknown where who runs them does not answer.",
+        |subject, series| {
+            let components = subject.resource.as_ref().map(|resource| resource.components.as_slice());
+            let Some(components) = components.filter(|components| !components.is_empty()) else { return };
+            let is_unknown =
+                |component: &&Component| component.more.as_ref().is_some_and(|more| more.unknown);
+            for state in Component::STATES {
+                let in_state = components.iter().filter(|it| it.state == state && !is_unknown(it));
+                series.count(&[&state.to_lowercase()], u64::try_from(in_state.count()).ok());
+            }
+            series.count(&["unknown"], u64::try_from(components.iter().filter(is_unknown).count()).ok());
         },
     ),
 ];

@@ -1,0 +1,266 @@
+//! What one call of a deploy backend works with: the deployment that it is about, the grants of its plugin, and the
+//! mechanisms, which are the agent's and outlive the call.
+//!
+//! The four capabilities of backends share it, because a container is made from an artifact and a program from a tree: the
+//! handles of all of them are in one table, and die with the call.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use cardcage_artifacts::Store;
+use cardcage_containers::{Config as EngineConfig, Credentials, Engine};
+use cardcage_daemon::trusted::{self, Readers};
+use cardcage_processes::Processes;
+use tokio::task::{AbortHandle, spawn_blocking};
+use tracing::warn;
+use wasmtime::component::ResourceTable;
+
+use crate::config::Config;
+use crate::deploy::{Attached, Work};
+use crate::model::PluginName;
+use crate::plugin::bindings::cardcage::types::errors::Error;
+
+/// How long a backend may compute between two calls of a capability.
+const BREATH: Duration = Duration::from_secs(2);
+/// How long one file may take to fetch: a large image over a slow link.
+const FETCH: Duration = Duration::from_secs(60 * 60);
+/// Longest password.
+const PASSWORD: usize = 4096;
+/// Handles that one call may hold.
+const HANDLES: usize = 1024;
+
+/// What carries deploys out. One of each for the agent.
+pub struct Mechanisms {
+    pub artifacts: Result<Store, String>,
+    pub engine: Engine,
+    pub processes: Result<Processes, String>,
+    /// Where archives are unpacked.
+    pub unpacked: PathBuf,
+}
+
+impl Mechanisms {
+    /// Opens what can be opened. What cannot says why when it is asked for; only what the operator wrote wrongly is an
+    /// error here.
+    pub fn open(config: &Config, agent: &str) -> anyhow::Result<Self> {
+        let folder = config.state_dir.join("deploys");
+        let unpacked = folder.join("unpacked");
+        let made = make(&config.state_dir, &folder, &unpacked);
+        let deploy = &config.deploy;
+        let limits = cardcage_artifacts::Limits {
+            artifact: deploy.artifact_limit,
+            unpacked: deploy.unpacked_limit,
+            quota: deploy.cache_limit,
+            total: FETCH,
+            ..cardcage_artifacts::Limits::default()
+        };
+        let artifacts = made.as_ref().map_err(ToString::to_string).and_then(|()| {
+            Store::open(&folder.join("artifacts"), limits, deploy.ca.as_deref()).map_err(|error| error.to_string())
+        });
+        let programs = folder.join("programs");
+        let processes = shim().and_then(|shim| {
+            Processes::open(&programs, &shim, agent, deploy.log_limit).map_err(|error| error.to_string())
+        });
+        for reason in [artifacts.as_ref().err(), processes.as_ref().err()].into_iter().flatten() {
+            warn!(reason, "some deploys will not work");
+        }
+        let mut registries = BTreeMap::new();
+        for (host, registry) in &deploy.registries {
+            let password = trusted::read(&registry.password_file, Readers::Ourselves, PASSWORD)
+                .with_context(|| format!("deploy.registries.{host:?}.password_file cannot be used"))?;
+            let password = String::from_utf8(password.trim_ascii().to_vec())
+                .with_context(|| format!("deploy.registries.{host:?}.password_file is not text"))?;
+            let username = registry.username.clone();
+            registries.insert(host.clone(), Credentials { username, password });
+        }
+        let engine = Engine::new(EngineConfig {
+            address: deploy.engine.clone(),
+            agent: agent.to_owned(),
+            registries,
+            state_dir: folder,
+        });
+        Ok(Self { artifacts, engine, processes, unpacked })
+    }
+}
+
+/// The folders. Programs may run as other users, who must come through to their own folder and see nothing on the way.
+fn make(state_dir: &Path, folder: &Path, unpacked: &Path) -> std::io::Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        std::fs::set_permissions(state_dir, Permissions::from_mode(0o711))?;
+    }
+    let new = |mode| {
+        let mut folder = DirBuilder::new();
+        folder.recursive(true).mode(mode);
+        folder
+    };
+    new(0o711).create(folder)?;
+    // Nothing was made of what is left there, and nothing is under way yet.
+    match std::fs::remove_dir_all(unpacked) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    new(0o700).create(unpacked)
+}
+
+/// The supervisor of programs is installed beside the agent.
+fn shim() -> Result<PathBuf, String> {
+    let agent = std::env::current_exe().map_err(|error| error.to_string())?;
+    let shim = agent.with_file_name("cardcage-shim");
+    match shim.is_file() {
+        true => Ok(shim),
+        false => Err(format!("the supervisor of programs {} is not there: it is installed beside the agent", shim.display())),
+    }
+}
+
+impl std::fmt::Debug for Mechanisms {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Mechanisms").field("unpacked", &self.unpacked).finish_non_exhaustive()
+    }
+}
+
+/// What a plugin may do of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeployGrants {
+    pub artifacts: super::artifacts::Grant,
+    pub containers: super::containers::Grant,
+    pub processes: super::processes::Grant,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Deploys {
+    call: Option<Arc<Call>>,
+    pub(crate) table: ResourceTable,
+    /// When the guest must have called again, or have ended.
+    pub(crate) deadline: Instant,
+}
+
+/// What a call is about.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) backend: PluginName,
+    pub(crate) grants: DeployGrants,
+    pub(crate) mechanisms: Arc<Mechanisms>,
+    /// The deployment; none in a survey.
+    pub(crate) work: Option<Work>,
+    /// Records that were found attached to what is there, by uuid.
+    pub(crate) seen: Seen,
+    /// The work's cancellation, for what blocks.
+    cancelled: Arc<AtomicBool>,
+    watch: Option<AbortHandle>,
+}
+
+/// See [`Call::seen`].
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Seen {
+    pub(crate) fn add(&self, uuid: &str, record: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uuid.to_owned(), record.to_owned());
+    }
+
+    pub fn take(&self, uuid: &str) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uuid)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
+        self.cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Deploys {
+    /// For plugins that deploy nothing.
+    pub fn none() -> Self {
+        Self { call: None, table: ResourceTable::new(), deadline: Instant::now() }
+    }
+
+    /// For one call of a backend.
+    pub fn new(
+        backend: PluginName,
+        grants: DeployGrants,
+        mechanisms: Arc<Mechanisms>,
+        work: Option<Work>,
+        seen: Seen,
+    ) -> Self {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let watch = work.as_ref().map(|work| {
+            let (token, flag) = (work.cancelled.clone(), Arc::clone(&cancelled));
+            let watch = async move {
+                token.cancelled().await;
+                flag.store(true, std::sync::atomic::Ordering::Relaxed);
+            };
+            tokio::spawn(watch).abort_handle()
+        });
+        let call = Call { backend, grants, mechanisms, work, seen, cancelled, watch };
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        Self { call: Some(Arc::new(call)), table, deadline: Instant::now() + BREATH }
+    }
+
+    /// The guest goes on from here.
+    pub(crate) fn breathe(&mut self) {
+        self.deadline = Instant::now() + BREATH;
+    }
+
+    /// Shared, since a table of handles cannot be looked at from a future that waits.
+    pub(crate) fn call(&self) -> Result<Arc<Call>, Error> {
+        self.call.clone().ok_or_else(|| Error::new("denied", "this is for deploy backends only"))
+    }
+}
+
+impl Call {
+    /// The deployment that this call is about.
+    pub(crate) fn work(&self) -> Result<&Work, Error> {
+        self.work.as_ref().ok_or_else(|| Error::new("denied", "this call has no deployment: only start and stop have one"))
+    }
+
+    pub(crate) fn cancelled(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancelled)
+    }
+
+    /// What is attached to all that is made for the deployment.
+    pub(crate) fn owner(&self) -> Result<Owner, Error> {
+        let record = self.work()?.cell.get();
+        let attached = Attached { order: record.order.clone(), allocation: record.allocation.clone() };
+        let text = serde_json::to_string(&attached).map_err(|error| Error::new("io", error.to_string()))?;
+        Ok(Owner {
+            uuid: record.order.uuid.clone(),
+            instance_id: record.order.instance_id.clone(),
+            backend: self.backend.to_string(),
+            order: record.order.digest(),
+            record: text,
+        })
+    }
+}
+
+/// Whose something is.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) uuid: String,
+    pub(crate) instance_id: String,
+    pub(crate) backend: String,
+    pub(crate) order: String,
+    pub(crate) record: String,
+}
+
+/// Runs what blocks on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    spawn_blocking(work).await.map_err(|_| Error::new("io", "the agent is stopping"))
+}
+
+/// A folder of a deployment, by its uuid.
+pub(crate) fn folder_name(uuid: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+
+    Sha256::digest(uuid).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

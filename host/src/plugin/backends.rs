@@ -1,0 +1,176 @@
+//! The deploy backends by the `type` that they serve: put here by the drivers of plugins, called from the thread of the
+//! deploys.
+//!
+//! | channel   | kind  | from             | to                |
+//! |-----------|-------|------------------|-------------------|
+//! | announced | watch | the supervisor   | [`PluginBackends`] |
+//! | a place   | watch | a plugin's driver | [`PluginBackends`] |
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::admit::Admitted;
+use super::backend::{Answer, LinkedBackend, Question};
+use super::package::{Refused, Role};
+use super::supervisor::{Kit, Senses};
+use crate::capability::deploys::{Deploys, Mechanisms, Seen};
+use crate::deploy::{Backends, Fault, Found, Order, Work};
+
+/// How long a call waits for a backend that is still being compiled.
+const COMPILING: Duration = Duration::from_secs(60);
+
+/// A backend that can be called.
+pub(super) struct Served {
+    pub(super) plugin: Admitted,
+    pub(super) kit: Arc<Kit>,
+    pub(super) linked: LinkedBackend,
+    pub(super) senses: Senses,
+}
+
+/// None while it is being compiled.
+type State = Option<Result<Arc<Served>, String>>;
+
+/// Where a driver puts its backend.
+#[derive(Debug)]
+pub(super) struct Place(watch::Sender<State>);
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Served").field("plugin", &self.plugin.package().name).finish_non_exhaustive()
+    }
+}
+
+impl Place {
+    pub(super) fn ready(&self, served: Served) {
+        self.0.send_replace(Some(Ok(Arc::new(served))));
+    }
+
+    pub(super) fn refused(&self, reason: &str) {
+        self.0.send_replace(Some(Err(reason.to_owned())));
+    }
+}
+
+/// The backends of a start, as they are found.
+#[derive(Debug, Default)]
+pub struct Announced(BTreeMap<String, (String, watch::Receiver<State>)>);
+
+impl Announced {
+    /// Gives a backend its place. Two of one type would not know whose an order is, so the second is refused.
+    pub(super) fn take(&mut self, plugin: Admitted) -> Result<(Admitted, Option<Place>), Refused> {
+        let Role::Backend { kind } = plugin.package().role.clone() else { return Ok((plugin, None)) };
+        let name = plugin.package().name.to_string();
+        if let Some((other, _)) = self.0.get(&kind) {
+            let reason = format!("serves the type {kind:?}, which {other} serves already; remove one of them");
+            return Err(plugin.package().refused(&reason));
+        }
+        let (sender, place) = watch::channel(None);
+        self.0.insert(kind, (name, place));
+        Ok((plugin, Some(Place(sender))))
+    }
+}
+
+/// Announces the backends.
+#[derive(Debug)]
+pub struct Registrar(watch::Sender<Option<Arc<Announced>>>);
+
+impl Registrar {
+    pub(super) fn announce(&self, announced: Announced) {
+        self.0.send_replace(Some(Arc::new(announced)));
+    }
+}
+
+/// The backends, as deploys see them.
+#[derive(Debug, Clone)]
+pub struct PluginBackends {
+    announced: watch::Receiver<Option<Arc<Announced>>>,
+    mechanisms: Arc<Mechanisms>,
+}
+
+impl PluginBackends {
+    pub fn new(mechanisms: Arc<Mechanisms>) -> (Registrar, Self) {
+        let (sender, announced) = watch::channel(None);
+        (Registrar(sender), Self { announced, mechanisms })
+    }
+
+    async fn announced(&self) -> Option<Arc<Announced>> {
+        self.announced.clone().wait_for(Option::is_some).await.ok()?.clone()
+    }
+
+    /// The name of the plugin that serves a type.
+    pub async fn plugin(&self, kind: &str) -> Option<String> {
+        self.announced().await?.0.get(kind).map(|(name, _)| name.clone())
+    }
+
+    /// The backend of a type, once it is compiled. That it is not there yet means that nothing is known.
+    async fn served(&self, kind: &str) -> Result<Arc<Served>, Fault> {
+        let announced = self.announced().await;
+        let place = announced.as_ref().and_then(|announced| announced.0.get(kind));
+        let Some((name, place)) = place else {
+            return Err(Fault::new("unreachable", format!("no plugin serves the type {kind:?} any more")));
+        };
+        let mut place = place.clone();
+        let ready = timeout(COMPILING, place.wait_for(Option::is_some)).await;
+        let state = ready.ok().and_then(Result::ok).and_then(|state| state.clone());
+        match state {
+            Some(Ok(served)) => Ok(served),
+            Some(Err(reason)) => Err(Fault::new("unreachable", format!("the plugin {name} is refused: {reason}"))),
+            None => Err(Fault::new("unreachable", format!("the plugin {name} is not compiled yet"))),
+        }
+    }
+
+    async fn ask(
+        &self,
+        kind: &str,
+        work: Option<Work>,
+        seen: Seen,
+        question: Question<'_>,
+    ) -> Result<Answer, Fault> {
+        let served = self.served(kind).await?;
+        let plugin = &served.plugin;
+        let deploys = Deploys::new(
+            plugin.package().name.clone(),
+            plugin.grants.deploys.clone(),
+            Arc::clone(&self.mechanisms),
+            work,
+            seen,
+        );
+        let capabilities = served.kit.capabilities(&plugin.grants, &served.senses, deploys);
+        served.linked.ask(&served.kit.runtime, capabilities, &plugin.settings, question).await
+    }
+}
+
+impl Backends for PluginBackends {
+    async fn kinds(&self) -> Vec<String> {
+        self.announced().await.map(|announced| announced.0.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    async fn check(&self, order: &Order) -> Result<(), Fault> {
+        self.ask(&order.kind, None, Seen::default(), Question::Check(order)).await.map(|_| ())
+    }
+
+    async fn start(&self, work: Work) -> Result<Found, Fault> {
+        let order = work.cell.with(|record| record.order.clone());
+        match self.ask(&order.kind, Some(work), Seen::default(), Question::Start(&order)).await? {
+            Answer::Started(found) if found.uuid == order.uuid => Ok(found),
+            _ => Err(Fault::new("failed", "the backend answered about another instance")),
+        }
+    }
+
+    async fn stop(&self, work: Work) -> Result<(), Fault> {
+        let order = work.cell.with(|record| record.order.clone());
+        self.ask(&order.kind, Some(work), Seen::default(), Question::Stop(&order)).await.map(|_| ())
+    }
+
+    async fn survey(&self, kind: &str) -> Result<Vec<Found>, Fault> {
+        let seen = Seen::default();
+        let Answer::Surveyed(mut found) = self.ask(kind, None, seen.clone(), Question::Survey).await? else {
+            return Err(Fault::new("failed", "the backend answered something else"));
+        };
+        found.iter_mut().for_each(|found| found.record = seen.take(&found.uuid));
+        Ok(found)
+    }
+}

@@ -1,0 +1,22 @@
+//! Generated from `wit/`: what only deploy backends have. Types and capabilities that probes have too are those of
+//! [`crate::bindings`].
+
+wit_bindgen::generate!({
+    path: ["../../wit/types", "../../wit/host", "../../wit/deploy"],
+    world: "cardcage:deploy/backend",
+    with: {
+        "cardcage:types/errors@0.1.0": crate::bindings::cardcage::types::errors,
+        "cardcage:host/kernel@0.1.0": crate::bindings::cardcage::host::kernel,
+        "cardcage:host/files@0.1.0": crate::bindings::cardcage::host::files,
+        "cardcage:host/log@0.1.0": crate::bindings::cardcage::host::log,
+    },
+    generate_all,
+    pub_export_macro: true,
+    export_macro_name: "export_backend_world",
+    default_bindings_module: "cardcage_sdk::deploy_bindings",
+    additional_derives: [PartialEq],
+    additional_type_attributes: {
+        "cardcage:types/deployment@0.1.0/usage": [#[derive(Default)]],
+        "cardcage:host/containers@0.1.0/spec": [#[derive(Default)]],
+    },
+});
