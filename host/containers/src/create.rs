@@ -1,8 +1,7 @@
 //! A specification in the engine's words.
 //!
-//! What the deployment was admitted with is put on the container here, beside what every container gets: an init process
-//! (so that a program that never thought of being process 1 can be stopped), a bounded number of processes, a log that does
-//! not fill the disk, no new privileges. What the engine would have to be told to give away (privileges, capabilities, other
+//! What the deployment was admitted with is put on the container here, beside what every container gets: a bounded number of
+//! processes, a log that does not fill the disk, no new privileges. What the engine would have to be told to give away (privileges, capabilities, other
 //! namespaces) is never said.
 //!
 //! A create whose answer was lost is made again by the caller, with the same order; so a container that has the name already
@@ -128,6 +127,7 @@ impl Engine {
                 }),
                 devices: Some(handed.devices),
                 device_requests: Some(handed.requests),
+                init: spec.init.then_some(true),
                 ..confined(limits)
             }),
             ..ContainerCreateBody::default()
@@ -152,15 +152,14 @@ impl Engine {
 
 fn confined(limits: &Limits) -> HostConfig {
     let cores: Vec<String> = limits.cores.iter().map(u32::to_string).collect();
-    let weight = i64::try_from(limits.cores.len()).unwrap_or(1).max(1).saturating_mul(SHARES);
+    let weight = |cores: u32| i64::from(cores.max(1)).saturating_mul(SHARES).min(SHARES_MOST);
     let memory = i64::try_from(limits.memory).ok();
     HostConfig {
         cpuset_cpus: (!cores.is_empty()).then(|| cores.join(",")),
-        cpu_shares: (!limits.exclusive).then(|| weight.min(SHARES_MOST)),
+        cpu_shares: limits.shares.map(weight),
         memory,
         memory_swap: memory,
         pids_limit: Some(PROCESSES),
-        init: Some(true),
         security_opt: Some(vec!["no-new-privileges".into()]),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".into()),
@@ -230,12 +229,12 @@ mod tests {
 
     #[test]
     fn cores_and_memory_are_put_on_it() {
-        let limits = Limits { cores: vec![2, 5], exclusive: true, memory: 64 << 20, gpus: Vec::new() };
+        let limits = Limits { cores: vec![2, 5], shares: None, memory: 64 << 20, gpus: Vec::new() };
         let host = confined(&limits);
         assert_eq!(host.cpuset_cpus.as_deref(), Some("2,5"));
         assert_eq!(host.cpu_shares, None);
         assert_eq!((host.memory, host.memory_swap), (Some(64 << 20), Some(64 << 20)));
-        assert_eq!(confined(&Limits { exclusive: false, ..limits }).cpu_shares, Some(2048));
+        assert_eq!(confined(&Limits { shares: Some(2), ..limits }).cpu_shares, Some(2048));
     }
 
     #[test]

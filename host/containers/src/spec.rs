@@ -77,6 +77,9 @@ pub struct Spec {
     pub network: Option<String>,
     /// `no`, `on-failure`, `always`.
     pub restart: String,
+    /// Whether a small init process of the engine is process 1, for programs that never thought of being it: it hands on
+    /// signals and reaps. A command that is not there then ends the container instead of failing its start.
+    pub init: bool,
 }
 
 /// An accelerator that the container is to have.
@@ -95,8 +98,8 @@ pub struct Gpu {
 pub struct Limits {
     /// The cores that it runs on; empty for any.
     pub cores: Vec<u32>,
-    /// Nobody else runs on them.
-    pub exclusive: bool,
+    /// Where it shares these cores with others: how many cores' worth of their time is meant for it.
+    pub shares: Option<u32>,
     /// Bytes.
     pub memory: u64,
     /// Accelerators.

@@ -139,7 +139,12 @@ impl<B: Backends> Driver<B> {
             }
             Err(fault) => {
                 warn!(uuid = %self.uuid(), code = fault.code, reason = fault.detail, "deployment failed");
-                let (outcome, reason) = (fault.outcome(), fault.detail);
+                // The request was in order; what it led to was not.
+                let outcome = match fault.outcome() {
+                    Outcome::Invalid => Outcome::Failed,
+                    outcome => outcome,
+                };
+                let reason = fault.detail;
                 self.enter(Phase::RollingBack { outcome, reason }).await;
                 None
             }

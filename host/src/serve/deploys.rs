@@ -93,7 +93,7 @@ impl Deploys {
             Command::Stop { kind, uuid, id } => self.deployments.stop(kind, uuid, id).await,
         };
         crate::deploy::steps::step("reply: before");
-        info!(%peer, mode, uuid, outcome = ?reply.outcome, message = reply.message, "deploy answered");
+        info!(%peer, mode, uuid, outcome = ?reply.outcome, said = reply.message, "deploy answered");
         answer(StatusCode::OK, JSON, deploy::reply(asked, reply))
     }
 

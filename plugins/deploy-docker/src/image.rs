@@ -22,7 +22,7 @@ pub(crate) fn check(order: &Order) -> Result<(), Error> {
 /// The image, in the engine; what it is called there.
 pub(crate) fn obtain(order: &Order, sha256: Option<&str>) -> Result<String, Error> {
     match place(order)? {
-        Place::Registry { reference } => containers::pull(&reference),
+        Place::Registry { reference } => pull(&reference),
         Place::Web { address, reference } => from_web(order, &address, &reference, sha256),
     }
 }
@@ -31,12 +31,12 @@ pub(crate) fn obtain(order: &Order, sha256: Option<&str>) -> Result<String, Erro
 /// does not have it does not answer for the other.
 fn from_web(order: &Order, address: &str, reference: &str, sha256: Option<&str>) -> Result<String, Error> {
     if is_tagged(&order.file) && artifacts::is_registry(&order.url)? {
-        return containers::pull(reference);
+        return pull(reference);
     }
     let archive = match artifacts::fetch(address, sha256) {
         Ok(archive) => archive,
         Err(error) if error.is(code::ABSENT) && artifacts::is_registry(&order.url)? => {
-            return containers::pull(reference);
+            return pull(reference);
         }
         Err(error) => return Err(error),
     };
@@ -52,6 +52,14 @@ fn from_web(order: &Order, address: &str, reference: &str, sha256: Option<&str>)
             format!("{address} holds {} images; an archive for a deploy has one", several.len()),
         )),
     }
+}
+
+/// Whatever a registry says against it, it is the software that cannot be had.
+fn pull(reference: &str) -> Result<String, Error> {
+    containers::pull(reference).map_err(|error| match error.code.as_str() {
+        code::UNREACHABLE | code::NO_SPACE | "cancelled" => error,
+        _ => Error::new(code::ARTIFACT, error.detail),
+    })
 }
 
 fn place(order: &Order) -> Result<Place, Error> {

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 use cardcage_sdk::containers::{self, Container, Spec};
 use cardcage_sdk::deploy::{Backend, Instance, Order};
-use cardcage_sdk::{Error, Settings};
+use cardcage_sdk::{Error, Settings, code};
 
 use options::Options;
 use states::instance;
@@ -42,7 +42,11 @@ impl Backend for Docker {
                 containers::create(&Spec { image, ..spec(order)? })?
             }
         };
-        container.start()?;
+        container.start().map_err(|error| match error.code.as_str() {
+            // It is the command that is not there, or not right.
+            code::ABSENT | code::INVALID => Error::new(code::FAILED, error.detail),
+            _ => error,
+        })?;
         Ok(instance(&container.info()?))
     }
 
@@ -78,7 +82,7 @@ fn usable(order: &Order, found: Vec<Container>) -> Result<Option<Container>, Err
 
 /// What to make, but for the image.
 fn spec(order: &Order) -> Result<Spec, Error> {
-    let Options { env, args, ports, mounts, network, restart, .. } = Options::of(order)?;
+    let Options { env, args, ports, mounts, network, restart, init, .. } = Options::of(order)?;
     Ok(Spec {
         name: options::container_name(order)?,
         command: args,
@@ -86,6 +90,7 @@ fn spec(order: &Order) -> Result<Spec, Error> {
         ports: ports.iter().map(|text| options::port(text)).collect::<Result<_, _>>()?,
         mounts: mounts.iter().map(|text| options::mount(text)).collect::<Result<_, _>>()?,
         network,
+        init,
         restart: restart.unwrap_or_else(|| "no".to_string()),
         ..Spec::default()
     })

@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) restart: Option<String>,
     /// Seconds.
     pub(crate) grace: u32,
+    /// Whether the engine's init is process 1.
+    pub(crate) init: bool,
     /// Of the image archive.
     pub(crate) sha256: Option<String>,
     /// `exclusive` or `shared`: the host's to read.
@@ -48,6 +50,7 @@ impl Default for Options {
             network: None,
             restart: None,
             grace: GRACE,
+            init: false,
             sha256: None,
             cpu: None,
         }

@@ -28,6 +28,9 @@ fn end(info: &Info) -> String {
     match (&info.error, info.out_of_memory, info.exit_code) {
         (Some(error), _, _) => error.clone(),
         (_, true, _) => "it used more memory than it was given, and was killed".to_string(),
+        // As the engine's init, and shells, have it.
+        (_, _, Some(127)) => "it exited with status 127: its command is not there".to_string(),
+        (_, _, Some(126)) => "it exited with status 126: its command cannot be run".to_string(),
         // As shells have it: 128 and the number of the signal.
         (_, _, Some(code @ 129..=192)) => format!("it was ended by signal {}", code - 128),
         (_, _, Some(code)) => format!("it exited with status {code}"),

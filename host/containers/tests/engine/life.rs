@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use cardcage_containers::Port;
+use cardcage_containers::{Port, Spec};
 
 use crate::support::{BACKEND, Board, limits};
 
@@ -95,13 +95,14 @@ async fn how_it_ended_is_seen() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_program_that_is_not_in_the_image_ends_with_the_code_for_it() {
     let Some(board) = Board::docker() else { return };
-    let id = board.create("u1", &["/no/such/program"]).await;
-    // Engines differ in when they notice.
-    if board.engine.start(&id).await.is_ok() {
-        board.ended(&id).await;
-    }
-    let info = board.info(&id).await;
-    assert!(info.exit_code == Some(127) || info.error.is_some(), "{info:?}");
+    let plain = Spec { init: false, ..board.spec(&["/no/such/program"]) };
+    let id = board.create_with("u1", &plain).await;
+    let refused = board.engine.start(&id).await.expect_err("there is no such program");
+    assert!(!refused.is_unreachable() && refused.to_string().contains("/no/such/program"), "{refused}");
+    // Behind the engine's init it is found out later.
+    let id = board.create("u2", &["/no/such/program"]).await;
+    board.engine.start(&id).await.expect("the init starts");
+    assert_eq!(board.ended(&id).await.exit_code, Some(127));
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -10,7 +10,7 @@ async fn cores_and_memory_hold_inside() {
     let script = "grep Cpus_allowed_list /proc/self/status; \
         cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; \
         grep -E '^(NoNewPrivs|CapEff)' /proc/self/status";
-    let limits = Limits { cores: vec![1], exclusive: true, ..limits() };
+    let limits = Limits { cores: vec![1], shares: None, ..limits() };
     let id = board
         .engine
         .create(&board.owner("u1"), &board.spec(&["sh", "-c", script]), &limits)

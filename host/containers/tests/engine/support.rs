@@ -86,6 +86,7 @@ impl Board {
             command: command.iter().map(|word| (*word).to_owned()).collect(),
             network: Some("none".into()),
             restart: "no".into(),
+            init: true,
             ..Spec::default()
         }
     }
@@ -137,7 +138,7 @@ impl Drop for Board {
 }
 
 pub fn limits() -> Limits {
-    Limits { cores: Vec::new(), exclusive: false, memory: 64 << 20, gpus: Vec::new() }
+    Limits { cores: Vec::new(), shares: None, memory: 64 << 20, gpus: Vec::new() }
 }
 
 /// A name that nothing else on this machine has.

@@ -62,15 +62,17 @@ impl Call {
             mounts: spec.mounts.into_iter().map(mount).collect::<Result<_, _>>()?,
             network: spec.network,
             restart: spec.restart,
+            init: spec.init,
         })
     }
 
     fn container_limits(&self) -> Result<real::Limits, Error> {
-        let allocation = self.work()?.cell.with(|record| record.allocation.clone());
+        let (allocation, cores) =
+            self.work()?.cell.with(|record| (record.allocation.clone(), record.order.requirements.cores));
         let gpu = |gpu: crate::deploy::Gpu| real::Gpu { index: gpu.index, device: gpu.device, vendor: gpu.vendor };
         Ok(real::Limits {
+            shares: allocation.shared.then_some(cores),
             cores: allocation.cores,
-            exclusive: !allocation.shared,
             memory: allocation.memory,
             gpus: allocation.gpus.into_iter().map(gpu).collect(),
         })
