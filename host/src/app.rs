@@ -93,8 +93,18 @@ impl App {
     /// Runs until told to stop, then drains within [`GRACE`].
     pub async fn run_until(self, told_to_stop: impl Future<Output = ()>) -> Result<()> {
         let stop = CancellationToken::new();
-        let Self { config, discovery, server, reporter, telemetry, board, roster, kit, deploys, state_dir: _taken } =
-            self;
+        let Self {
+            config,
+            discovery,
+            server,
+            reporter,
+            telemetry,
+            board,
+            roster,
+            kit,
+            deploys,
+            state_dir: _taken,
+        } = self;
         let DeployParts { runtime, keeper, ends, registrar, served } = deploys;
         let plugins = spawn_plugins(config, kit, registrar, roster, stop.clone())?;
         let deploys = spawn_deploys(runtime, keeper, ends, stop.clone())?;

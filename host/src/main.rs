@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use cardcage_agent::app::App;
-use cardcage_agent::command::{self, PidFile, PluginCommand};
+use cardcage_agent::command::{self, BarCommand, PidFile, PluginCommand};
 use cardcage_agent::config::{Config, EXAMPLE};
 use cardcage_daemon::log;
 use cardcage_daemon::signals::Signals;
@@ -36,6 +36,9 @@ enum Command {
     /// Plugins: what there is, how it is, and what a new one says.
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Packages of programs: .bar files, for deploys of type bar.
+    #[command(subcommand)]
+    Bar(BarCommand),
 }
 
 #[derive(Args)]
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Run(run) => finish(load(&run.config).map(|config| start(run, config))),
         Command::Check { config } => finish(load(&config).map(|config| command::check(&config))),
         Command::Plugin(plugin) => finish(Ok(plugin.run())),
+        Command::Bar(bar) => finish(Ok(bar.run())),
     }
 }
 

@@ -61,7 +61,8 @@ pub struct Server(Listener);
 impl Server {
     pub fn bind(config: &config::Service) -> Result<Self, ServeError> {
         let listen = config.listen;
-        let listener = Listener::bind(listen, LIMITS).map_err(|source| ServeError::Listen { listen, source })?;
+        let listener =
+            Listener::bind(listen, LIMITS).map_err(|source| ServeError::Listen { listen, source })?;
         let listener = listener.with_work(WORK);
         Ok(Self(match (&config.tls_cert, &config.tls_key) {
             (Some(cert), Some(key)) => {

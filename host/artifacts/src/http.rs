@@ -140,7 +140,7 @@ impl Client<'_> {
         };
         if is_distrust(error) {
             let reason = format!(
-                "{reason}; if the repository is right, name its certificate authority in the configuration (`ca`)"
+                "{reason}; if the repository is right, name its certificate authority in the configuration ([deploy] ca)"
             );
             return Failure::Final(Error::Unreachable { what, reason });
         }

@@ -37,7 +37,7 @@ fn load_from(bundles: &[&Path], ca: Option<&Path>) -> Result<Vec<Certificate<'st
         return Err(Error::Unreachable {
             what: "https".to_owned(),
             reason: "this machine trusts no certificate authority; install its ca-certificates package, or name the \
-                     repository's certificate in the configuration (`ca`)"
+                     repository's certificate in the configuration ([deploy] ca)"
                 .to_owned(),
         });
     }

@@ -18,13 +18,19 @@ pub struct Grant(Option<config::Containers>);
 pub enum Refusal {
     #[error("the container engine is not granted; grant it with [plugins.grants.{0}.containers]")]
     Engine(String),
-    #[error("the mount of {source_path} is not granted; grant it with [plugins.grants.{plugin}.containers] mounts = [{source_path:?}]")]
+    #[error(
+        "the mount of {source_path} is not granted; grant it with [plugins.grants.{plugin}.containers] mounts = [{source_path:?}]"
+    )]
     Mount { plugin: String, source_path: String },
     #[error("{0:?} is no plain path or name of a volume, so it is not mounted")]
     Source(String),
-    #[error("the network {network} is not granted; grant it with [plugins.grants.{plugin}.containers] networks = [{network:?}]")]
+    #[error(
+        "the network {network} is not granted; grant it with [plugins.grants.{plugin}.containers] networks = [{network:?}]"
+    )]
     Network { plugin: String, network: String },
-    #[error("port {port} of the board is not granted; grant it with [plugins.grants.{plugin}.containers] ports = \"{port}\"")]
+    #[error(
+        "port {port} of the board is not granted; grant it with [plugins.grants.{plugin}.containers] ports = \"{port}\""
+    )]
     Port { plugin: String, port: u16 },
 }
 

@@ -60,7 +60,8 @@ impl Mechanisms {
             ..cardcage_artifacts::Limits::default()
         };
         let artifacts = made.as_ref().map_err(ToString::to_string).and_then(|()| {
-            Store::open(&folder.join("artifacts"), limits, deploy.ca.as_deref()).map_err(|error| error.to_string())
+            Store::open(&folder.join("artifacts"), limits, deploy.ca.as_deref())
+                .map_err(|error| error.to_string())
         });
         let programs = folder.join("programs");
         let processes = shim().and_then(|shim| {
@@ -108,12 +109,15 @@ fn make(state_dir: &Path, folder: &Path, unpacked: &Path) -> std::io::Result<()>
 }
 
 /// The supervisor of programs is installed beside the agent.
-fn shim() -> Result<PathBuf, String> {
+pub(crate) fn shim() -> Result<PathBuf, String> {
     let agent = std::env::current_exe().map_err(|error| error.to_string())?;
     let shim = agent.with_file_name("cardcage-shim");
     match shim.is_file() {
         true => Ok(shim),
-        false => Err(format!("the supervisor of programs {} is not there: it is installed beside the agent", shim.display())),
+        false => Err(format!(
+            "the supervisor of programs {} is not there: it is installed beside the agent",
+            shim.display()
+        )),
     }
 }
 
@@ -221,7 +225,9 @@ impl Deploys {
 impl Call {
     /// The deployment that this call is about.
     pub(crate) fn work(&self) -> Result<&Work, Error> {
-        self.work.as_ref().ok_or_else(|| Error::new("denied", "this call has no deployment: only start and stop have one"))
+        self.work
+            .as_ref()
+            .ok_or_else(|| Error::new("denied", "this call has no deployment: only start and stop have one"))
     }
 
     pub(crate) fn cancelled(&self) -> Arc<AtomicBool> {
@@ -254,7 +260,9 @@ pub(crate) struct Owner {
 }
 
 /// Runs what blocks on a thread that may.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
     spawn_blocking(work).await.map_err(|_| Error::new("io", "the agent is stopping"))
 }
 

@@ -13,7 +13,9 @@ pub struct Grant(Option<config::Processes>);
 pub enum Refusal {
     #[error("programs are not granted; grant them with [plugins.grants.{0}.processes]")]
     Programs(String),
-    #[error("the user {user} is not granted; grant it with [plugins.grants.{plugin}.processes] users = [{user:?}]")]
+    #[error(
+        "the user {user} is not granted; grant it with [plugins.grants.{plugin}.processes] users = [{user:?}]"
+    )]
     User { plugin: String, user: String },
     #[error("the package names no user, and only these are granted: {users}; let its bar.toml name one")]
     NoUser { users: String },

@@ -1,13 +1,19 @@
 //! `check`: what is wrong with a configuration and with this machine, all of it at once, before anything is started.
 //! Nothing is made or changed, and it may be asked while an agent runs.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use cardcage_containers::{Config as EngineConfig, Engine};
 use cardcage_daemon::state_dir::{Looked, look};
+use cardcage_daemon::tls::Tls;
+use cardcage_daemon::token::Token;
+use cardcage_daemon::trusted::{self, Readers};
 
+use crate::capability::deploys::shim;
 use crate::config::Config;
 use crate::discovery::would_join;
 use crate::error::chain;
@@ -19,6 +25,7 @@ pub fn check(config: &Config) -> Result<()> {
     findings.state_dir(&config.state_dir);
     findings.engine(config);
     findings.service(config);
+    findings.deploys(config);
     findings.interfaces(config);
     findings.recordings(config);
     findings.plugins(config);
@@ -91,6 +98,51 @@ impl Findings {
                 self.note(format_args!("service.listen {} is in use", config.service.listen));
             }
             Err(error) => self.problem(format_args!("service.listen {}: {error}", config.service.listen)),
+        }
+    }
+
+    fn deploys(&mut self, config: &Config) {
+        let service = &config.service;
+        if let Some(Err(error)) = service.token_file.as_deref().map(Token::load) {
+            self.problem(format_args!("service.token_file: {}", chain(&error)));
+        }
+        if let (Some(cert), Some(key)) = (&service.tls_cert, &service.tls_key)
+            && let Err(error) = Tls::load(cert, key, service.client_ca.as_deref())
+        {
+            self.problem(format_args!("service.tls_cert, tls_key, client_ca: {}", chain(&error)));
+        }
+        for (registry, credentials) in &config.deploy.registries {
+            if let Err(error) = trusted::read(&credentials.password_file, Readers::Ourselves, 4096) {
+                self.problem(format_args!("deploy.registries.{registry:?}.password_file: {}", chain(&error)));
+            }
+        }
+        if let Some(ca) = config.deploy.ca.as_deref().filter(|ca| !ca.is_file()) {
+            self.problem(format_args!("deploy.ca {} is no file", ca.display()));
+        }
+        if let Err(reason) = shim() {
+            self.problem(reason);
+        }
+        if !nix::unistd::geteuid().is_root() {
+            self.note("not root: programs of .bar packages cannot be given their limits, so none is started");
+        }
+        self.container_engine(config);
+    }
+
+    /// A board without one is in order: it deploys no containers.
+    fn container_engine(&self, config: &Config) {
+        let asked = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
+            let engine = Engine::new(EngineConfig {
+                address: config.deploy.engine.clone(),
+                agent: "check".to_owned(),
+                registries: BTreeMap::new(),
+                state_dir: config.state_dir.clone(),
+            });
+            runtime.block_on(engine.survey("check"))
+        });
+        match asked {
+            Ok(Ok(_)) => self.note("a container engine answers"),
+            Ok(Err(error)) => self.note(format_args!("containers cannot be deployed now: {error}")),
+            Err(error) => self.note(format_args!("the container engine cannot be asked: {error}")),
         }
     }
 

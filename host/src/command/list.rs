@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use crate::config::Config;
+use crate::config::{Config, Service};
 use crate::plugin::{self, Admitted, BUILT_IN};
 use crate::protocol::plugins::PluginEntry;
 
@@ -19,7 +19,7 @@ const LIMIT: u64 = 4 << 20;
 
 /// Prints the plugins.
 pub(super) fn list(config: &Config, json: bool) -> Result<()> {
-    let plugins = match ask(config.service.listen) {
+    let plugins = match ask(&config.service) {
         Ok(plugins) => plugins,
         Err(error) => {
             let reason = crate::error::chain(error.as_ref());
@@ -35,9 +35,14 @@ pub(super) fn list(config: &Config, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn ask(listen: SocketAddr) -> Result<Vec<PluginEntry>> {
+fn ask(service: &Service) -> Result<Vec<PluginEntry>> {
+    let listen = service.listen;
     let host = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
     let address = SocketAddr::new(host, listen.port());
+    ensure!(
+        service.tls_cert.is_none(),
+        "its service speaks TLS, which this command does not; ask it with curl --cacert CA https://{address}/plugins"
+    );
     let mut stream = TcpStream::connect_timeout(&address, DEADLINE).with_context(|| address.to_string())?;
     stream.set_read_timeout(Some(DEADLINE))?;
     stream.set_write_timeout(Some(DEADLINE))?;

@@ -16,7 +16,7 @@ use super::plugin::TryArguments;
 use crate::config::Config;
 use crate::error::chain;
 use crate::model::{Contribution, Readings, Snapshot, Support};
-use crate::plugin::{self, Admitted, BUILT_IN, Instance, Kit, Package, Source};
+use crate::plugin::{self, Admitted, BUILT_IN, Instance, Kit, Package, Role, Source};
 use crate::protocol::preview::Preview;
 
 /// One plugin under trial.
@@ -51,7 +51,11 @@ pub(super) fn warm(config: &Config) -> Result<()> {
 pub(super) fn run(arguments: &TryArguments) -> Result<()> {
     let config = arguments.config.load()?;
     let kit = Arc::new(Kit::new(&config)?);
-    let plugins = admitted(&config, &arguments.plugins)?;
+    let mut plugins = admitted(&config, &arguments.plugins)?;
+    if arguments.plugins.is_empty() {
+        // Backends have nothing to sample; one that is named is told so.
+        plugins.retain(|plugin| plugin.package().role == Role::Probe);
+    }
     let runtime = runtime()?;
     let (trials, cost) = runtime.block_on(async {
         let trials = start(&kit, plugins).await?;

@@ -71,7 +71,9 @@ impl Ports {
 impl<'de> Deserialize<'de> for Ports {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = || serde::de::Error::custom(format!("{text:?} is not a list of ports such as \"8000-8999,9443\""));
+        let wrong = || {
+            serde::de::Error::custom(format!("{text:?} is not a list of ports such as \"8000-8999,9443\""))
+        };
         Self::parse(&text).ok_or_else(wrong)
     }
 }

@@ -54,7 +54,8 @@ mod tests {
         let example = crate::config::EXAMPLE.split("\n\n").nth(1).unwrap();
         let config = Config::parse(example).unwrap();
         assert_eq!(config.board.box_type.as_deref(), Some("计算I型"));
-        assert_eq!(config.plugins.grants.len(), 1);
+        assert_eq!(config.plugins.grants.len(), 3);
+        assert_eq!(config.deploy.memory, Some(12 << 30));
     }
 
     #[test]

@@ -61,7 +61,10 @@ pub fn admit(
         return Err(no_room(
             format!("{} of memory", mebibytes(required.memory)),
             format!("{} of {}", mebibytes(free), mebibytes(capacity.memory)),
-            holders.iter().filter(|holder| holder.allocation.memory > 0).map(|holder| (holder, holds(holder))),
+            holders
+                .iter()
+                .filter(|holder| holder.allocation.memory > 0)
+                .map(|holder| (holder, holds(holder))),
         ));
     }
     let gpus = gpus(capacity, required, holders)?;
@@ -73,7 +76,8 @@ fn own_cores(
     required: Requirements,
     holders: &[Holder<'_>],
 ) -> Result<Vec<u32>, NoRoom> {
-    let taken: BTreeSet<u32> = holders.iter().flat_map(|holder| holder.allocation.cores.iter().copied()).collect();
+    let taken: BTreeSet<u32> =
+        holders.iter().flat_map(|holder| holder.allocation.cores.iter().copied()).collect();
     let free: Vec<u32> = capacity.cores.difference(&taken).copied().collect();
     let wanted = required.cores as usize;
     match free.get(..wanted) {

@@ -12,17 +12,22 @@ use crate::model::GpuReading;
 /// What the board has for instances, within what the operator gives; or why nothing can be deployed.
 pub fn capacity(config: &config::Deploy, replay: bool, gpus: &[GpuReading]) -> Result<Capacity, String> {
     if replay {
-        return Err("this agent runs against a recorded board ([kernel] proc or sys), so nothing can be deployed".into());
+        return Err(
+            "this agent runs against a recorded board ([kernel] proc or sys), so nothing can be deployed"
+                .into(),
+        );
     }
-    let usable = usable_cores().map_err(|error| format!("the cores of this board cannot be counted: {error}"))?;
-    let shared_cores: BTreeSet<u32> = config.shared_cores.iter().filter(|core| usable.contains(core)).collect();
+    let usable =
+        usable_cores().map_err(|error| format!("the cores of this board cannot be counted: {error}"))?;
+    let shared_cores: BTreeSet<u32> =
+        config.shared_cores.iter().filter(|core| usable.contains(core)).collect();
     let given = |core: &u32| config.cores.as_ref().is_none_or(|cores| cores.contains(core));
     let cores = usable.iter().filter(|core| given(core) && !shared_cores.contains(core)).copied().collect();
     let total = memory_total(Path::new("/proc/meminfo"))
         .ok_or("the memory of this board cannot be read from /proc/meminfo")?;
     let memory = config.memory.map_or(total, |memory| memory.min(total));
     let gpus = gpus.iter().map(|numbered| Gpu {
-        index: numbered.index.try_into().unwrap_or(u32::MAX),
+        index: numbered.index,
         device: numbered.gpu.reading.device.clone(),
         vendor: numbered.gpu.reading.vendor.clone(),
     });

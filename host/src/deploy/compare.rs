@@ -21,10 +21,8 @@ pub(super) enum Verdict {
 /// an end may not have been its own. The backend, asked to start it, may know better.
 pub(super) fn compare(record: &Record, found: Option<&Found>, outage: bool) -> Verdict {
     let state = found.map(|found| found.state);
-    let there = matches!(
-        state,
-        Some(InstanceState::Running | InstanceState::Pending | InstanceState::Sleeping)
-    );
+    let there =
+        matches!(state, Some(InstanceState::Running | InstanceState::Pending | InstanceState::Sleeping));
     match &record.phase {
         Phase::Running if there => Verdict::Agreed,
         Phase::Running if outage => Verdict::StartAgain,

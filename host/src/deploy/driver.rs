@@ -184,8 +184,7 @@ impl<B: Backends> Driver<B> {
             match self.backends.stop(self.work.clone()).await {
                 Ok(()) => return true,
                 Err(fault) => {
-                    let outcome =
-                        if fault.unreachable() { Outcome::Unreachable } else { Outcome::Failed };
+                    let outcome = if fault.unreachable() { Outcome::Unreachable } else { Outcome::Failed };
                     self.trouble(outcome, &fault.detail);
                     if stopping {
                         sleep(pause).await;

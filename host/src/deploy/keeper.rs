@@ -149,7 +149,8 @@ where
     fn check(&self, order: Order, reply: oneshot::Sender<Reply>) {
         if !self.surveys.contains_key(&order.kind) {
             let known: Vec<_> = self.surveys.keys().map(String::as_str).collect();
-            let message = format!("type {:?} is not served here; known are: {}", order.kind, known.join(", "));
+            let message =
+                format!("type {:?} is not served here; known are: {}", order.kind, known.join(", "));
             return answer(reply, Reply::new(Outcome::UnknownType, message));
         }
         let (backends, events) = (self.backends.clone(), self.found.0.clone());
@@ -238,10 +239,15 @@ where
 
     fn admit(&self, order: &Order) -> Result<Allocation, Reply> {
         let capacity = (self.capacity)().map_err(|reason| Reply::new(Outcome::NotNow, reason))?;
-        let held: Vec<Record> =
-            self.entries.values().map(|entry| entry.cell.get()).filter(|record| record.phase.holds()).collect();
+        let held: Vec<Record> = self
+            .entries
+            .values()
+            .map(|entry| entry.cell.get())
+            .filter(|record| record.phase.holds())
+            .collect();
         let holders: Vec<Holder<'_>> = held.iter().map(holder).collect();
-        admit(&capacity, order.requirements, &holders).map_err(|refusal| Reply::new(Outcome::NoRoom, refusal.to_string()))
+        admit(&capacity, order.requirements, &holders)
+            .map_err(|refusal| Reply::new(Outcome::NoRoom, refusal.to_string()))
     }
 
     fn stop(&mut self, kind: &str, uuid: &str, id: &Id, reply: oneshot::Sender<Reply>) {
@@ -280,12 +286,7 @@ where
         let starts = !matches!(intent, Intent::Settle(_));
         entry.driving = Some(Driving { stop: stop.clone(), progress: progress.clone(), starts });
         let work = Work { cell: Arc::clone(&entry.cell), progress, cancelled: stop.clone() };
-        let driver = Driver {
-            backends: self.backends.clone(),
-            work,
-            stop,
-            news: self.news.0.clone(),
-        };
+        let driver = Driver { backends: self.backends.clone(), work, stop, news: self.news.0.clone() };
         self.tasks.spawn(driver.run(intent));
     }
 
@@ -392,8 +393,7 @@ where
     fn nothing_known(&mut self, kind: &str, fault: &Fault) {
         let mut concerned = 0;
         for entry in self.entries.values_mut() {
-            let runs =
-                entry.cell.with(|record| record.order.kind == kind && record.phase == Phase::Running);
+            let runs = entry.cell.with(|record| record.order.kind == kind && record.phase == Phase::Running);
             if runs && entry.driving.is_none() {
                 entry.unknown = true;
                 entry.outage |= fault.unreachable();
@@ -403,7 +403,12 @@ where
         let surveyed = self.surveys.entry(kind.to_owned()).or_default();
         if concerned > 0 && !surveyed.complained {
             surveyed.complained = true;
-            warn!(backend = kind, reason = fault.detail, deployments = concerned, "nothing is known of its deployments now");
+            warn!(
+                backend = kind,
+                reason = fault.detail,
+                deployments = concerned,
+                "nothing is known of its deployments now"
+            );
         }
     }
 
@@ -459,11 +464,15 @@ where
     /// was attached, unless what it holds is somebody else's by now.
     fn adopt(&mut self, kind: &str, lost: Found) {
         if self.entries.contains_key(&lost.uuid) {
-            error!(uuid = lost.uuid, kind, "two backends have something of one uuid; the one without a record is left alone");
+            error!(
+                uuid = lost.uuid,
+                kind, "two backends have something of one uuid; the one without a record is left alone"
+            );
             return;
         }
         let attached = lost.record.as_deref().and_then(|text| serde_json::from_str::<Attached>(text).ok());
-        let Some(Attached { order, allocation }) = attached.filter(|attached| attached.order.uuid == lost.uuid)
+        let Some(Attached { order, allocation }) =
+            attached.filter(|attached| attached.order.uuid == lost.uuid)
         else {
             error!(uuid = lost.uuid, kind, id = ?lost.id, "found without a record, and nothing says what it was; remove it by hand");
             return;
@@ -483,9 +492,12 @@ where
         self.entries.values().any(|entry| {
             entry.cell.with(|record| {
                 let theirs = &record.allocation;
-                let cores = !allocation.shared && allocation.cores.iter().any(|core| theirs.cores.contains(core));
-                let gpus =
-                    allocation.gpus.iter().any(|gpu| theirs.gpus.iter().any(|taken| taken.device == gpu.device));
+                let cores =
+                    !allocation.shared && allocation.cores.iter().any(|core| theirs.cores.contains(core));
+                let gpus = allocation
+                    .gpus
+                    .iter()
+                    .any(|gpu| theirs.gpus.iter().any(|taken| taken.device == gpu.device));
                 record.phase.holds() && (cores || gpus)
             })
         })
@@ -498,7 +510,6 @@ pub struct Attached {
     pub order: Order,
     pub allocation: Allocation,
 }
-
 
 fn holder(record: &Record) -> Holder<'_> {
     Holder {

@@ -97,8 +97,7 @@ impl Ledger {
     fn replace(&self, path: &Path, record: &Record) -> io::Result<()> {
         let text = serde_json::to_string(record)?;
         let new = path.with_extension("new");
-        let mut file =
-            File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(format!("{}\n{text}", sha256(text.as_bytes())).as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, path)?;

@@ -77,7 +77,12 @@ impl Logs {
         }))
     }
 
-    async fn of_a_container(&self, uuid: &str, plugin: &str, wanted: &Wanted) -> Result<Option<Piece>, String> {
+    async fn of_a_container(
+        &self,
+        uuid: &str,
+        plugin: &str,
+        wanted: &Wanted,
+    ) -> Result<Option<Piece>, String> {
         let from = match &wanted.after {
             Some(after) => Position::After(after),
             None => Position::Last(wanted.tail),

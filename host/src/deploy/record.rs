@@ -163,8 +163,7 @@ impl Record {
     /// Keeps a note of the backend.
     pub fn note(&mut self, key: &str, value: String) -> Result<(), NoteTooLarge> {
         let others = self.notes.iter().filter(|(known, _)| known.as_str() != key);
-        let (keys, bytes) =
-            others.fold((0, 0), |(keys, bytes), (_, value)| (keys + 1, bytes + value.len()));
+        let (keys, bytes) = others.fold((0, 0), |(keys, bytes), (_, value)| (keys + 1, bytes + value.len()));
         if keys >= NOTES || key.len() > NOTE_KEY || bytes + value.len() > NOTE_BYTES {
             return Err(NoteTooLarge);
         }

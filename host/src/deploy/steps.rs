@@ -16,7 +16,8 @@ pub fn step(name: &str) {
     let end = END.get_or_init(|| std::env::var(CRASH_AT).ok()?.parse().ok());
     if end.is_some_and(|end| PASSED.fetch_add(1, Ordering::SeqCst) + 1 == end) {
         // What a test prints, so that it can say which step it was.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("crash at step {name}\n").as_bytes());
+        let _ =
+            std::io::Write::write_all(&mut std::io::stderr(), format!("crash at step {name}\n").as_bytes());
         let _sent = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
         loop {
             std::thread::park();

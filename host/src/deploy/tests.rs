@@ -35,7 +35,12 @@ impl Board {
     fn live(&self) -> Life {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let capacity = || {
-            Ok(Capacity { cores: (0..4).collect(), shared_cores: [9].into(), memory: 1 << 30, gpus: Vec::new() })
+            Ok(Capacity {
+                cores: (0..4).collect(),
+                shared_cores: [9].into(),
+                memory: 1 << 30,
+                gpus: Vec::new(),
+            })
         };
         let ledger = Ledger::open(self.state_dir.path()).unwrap();
         let keeper = Keeper::new(self.fake.clone(), capacity, ledger).unwrap();
@@ -104,7 +109,10 @@ fn what_does_not_fit_together_is_refused_and_nothing_happens() {
     life.start(order("u"));
     let other = life.start(with("u", |order| order.file = "other".into()));
     assert_eq!(other.outcome, Outcome::Conflict);
-    assert_eq!(life.start(with("v", |order| order.kind = "floppy".into())).message, "type \"floppy\" is not served here; known are: fake");
+    assert_eq!(
+        life.start(with("v", |order| order.kind = "floppy".into())).message,
+        "type \"floppy\" is not served here; known are: fake"
+    );
     assert_eq!(life.start(with("v", |order| order.file = String::new())).outcome, Outcome::Invalid);
     assert_eq!(life.start(with("v", |order| order.requirements.cores = 4)).outcome, Outcome::NoRoom);
     let wrong = |uuid: &str, kind: &str, id| {
@@ -127,8 +135,7 @@ fn a_hundred_starts_with_room_for_four_run_four() {
             life.runtime.spawn(async move { deployments.start(order(&format!("u{number}"))).await.outcome })
         })
         .collect();
-    let outcomes: Vec<_> =
-        life.runtime.block_on(async { futures(starts).await });
+    let outcomes: Vec<_> = life.runtime.block_on(async { futures(starts).await });
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Done).count(), 4);
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::NoRoom).count(), 96);
     assert_eq!(board.running().len(), 4);

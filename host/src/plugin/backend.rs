@@ -105,12 +105,14 @@ async fn answer(
     Ok(match question {
         Question::Check(order) => deployer.call_check(store, &into_wit(order)).await?.map(|()| Answer::Done),
         Question::Stop(order) => deployer.call_stop(store, &into_wit(order)).await?.map(|()| Answer::Done),
-        Question::Start(order) => {
-            deployer.call_start(store, &into_wit(order)).await?.map(|instance| Answer::Started(found(instance)))
-        }
-        Question::Survey => deployer.call_survey(store).await?.map(|instances| {
-            Answer::Surveyed(instances.into_iter().take(INSTANCES).map(found).collect())
-        }),
+        Question::Start(order) => deployer
+            .call_start(store, &into_wit(order))
+            .await?
+            .map(|instance| Answer::Started(found(instance))),
+        Question::Survey => deployer
+            .call_survey(store)
+            .await?
+            .map(|instances| Answer::Surveyed(instances.into_iter().take(INSTANCES).map(found).collect())),
     })
 }
 

@@ -64,7 +64,8 @@ impl Announced {
         let Role::Backend { kind } = plugin.package().role.clone() else { return Ok((plugin, None)) };
         let name = plugin.package().name.to_string();
         if let Some((other, _)) = self.0.get(&kind) {
-            let reason = format!("serves the type {kind:?}, which {other} serves already; remove one of them");
+            let reason =
+                format!("serves the type {kind:?}, which {other} serves already; remove one of them");
             return Err(plugin.package().refused(&reason));
         }
         let (sender, place) = watch::channel(None);
@@ -117,7 +118,9 @@ impl PluginBackends {
         let state = ready.ok().and_then(Result::ok).and_then(|state| state.clone());
         match state {
             Some(Ok(served)) => Ok(served),
-            Some(Err(reason)) => Err(Fault::new("unreachable", format!("the plugin {name} is refused: {reason}"))),
+            Some(Err(reason)) => {
+                Err(Fault::new("unreachable", format!("the plugin {name} is refused: {reason}")))
+            }
             None => Err(Fault::new("unreachable", format!("the plugin {name} is not compiled yet"))),
         }
     }

@@ -16,10 +16,10 @@ use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
 use super::admit::Admitted;
-use super::backoff::{Backoff, Next};
-use super::cache::Fault;
 use super::backend::LinkedBackend;
 use super::backends::{Place, Served};
+use super::backoff::{Backoff, Next};
+use super::cache::Fault;
 use super::instance::{CallError, Instance, LinkedProbe, Sampled};
 use super::package::Package;
 use super::supervisor::{Kit, Linked, NotLinked, Senses};
@@ -51,7 +51,11 @@ enum End {
 }
 
 impl Driver {
-    pub(super) fn new(plugin: Admitted, place: Option<Place>, kit: Arc<Kit>) -> (Self, watch::Receiver<PluginReport>) {
+    pub(super) fn new(
+        plugin: Admitted,
+        place: Option<Place>,
+        kit: Arc<Kit>,
+    ) -> (Self, watch::Receiver<PluginReport>) {
         let (report, reports) = watch::channel(first_report(&plugin.package));
         (Self { plugin, place, kit, report }, reports)
     }

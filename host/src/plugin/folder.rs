@@ -127,7 +127,14 @@ mod tests {
 
     fn package(name: &str, source: Source) -> Result<Package, Refused> {
         let manifest = cardcage_manifest::Manifest::parse(&manifest(name)).unwrap();
-        Ok(Package { name: name.into(), digest: package::digest(b""), manifest, role: package::Role::Probe, imports: Vec::new(), source })
+        Ok(Package {
+            name: name.into(),
+            digest: package::digest(b""),
+            manifest,
+            role: package::Role::Probe,
+            imports: Vec::new(),
+            source,
+        })
     }
 
     #[test]

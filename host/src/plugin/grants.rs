@@ -23,12 +23,8 @@ const FOR_ALL: [&str; 6] = [
 ];
 
 /// Those of deploy backends.
-const FOR_BACKENDS: [&str; 4] = [
-    "cardcage:host/artifacts",
-    "cardcage:host/containers",
-    "cardcage:host/processes",
-    "cardcage:host/state",
-];
+const FOR_BACKENDS: [&str; 4] =
+    ["cardcage:host/artifacts", "cardcage:host/containers", "cardcage:host/processes", "cardcage:host/state"];
 
 /// What one plugin may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,7 +137,8 @@ mod tests {
     fn granted(imports: &[&str], requests: &str, given: &[&str]) -> Result<Grants, NotGranted> {
         let manifest = format!("name = \"psu\"\nversion = \"1\"\n[requests]\nfiles = {requests}");
         let imports: Vec<_> = imports.iter().map(|import| (*import).to_owned()).collect();
-        let given = config::Grant { files: given.iter().map(PathBuf::from).collect(), ..config::Grant::default() };
+        let given =
+            config::Grant { files: given.iter().map(PathBuf::from).collect(), ..config::Grant::default() };
         decide(&imports, &Manifest::parse(&manifest).unwrap(), &Role::Probe, given)
     }
 
@@ -174,11 +171,13 @@ mod tests {
     fn what_backends_have_is_granted_to_backends_alone() {
         let asked = |role: &Role, given: config::Grant| {
             let manifest = Manifest::parse("name = \"floppy\"\nversion = \"1\"").unwrap();
-            let imports = ["cardcage:host/containers@0.1.0".to_owned(), "cardcage:host/state@0.1.0".to_owned()];
+            let imports =
+                ["cardcage:host/containers@0.1.0".to_owned(), "cardcage:host/state@0.1.0".to_owned()];
             decide(&imports, &manifest, role, given)
         };
         let backend = Role::Backend { kind: "floppy".into() };
-        let granted = config::Grant { containers: Some(config::Containers::default()), ..config::Grant::default() };
+        let granted =
+            config::Grant { containers: Some(config::Containers::default()), ..config::Grant::default() };
         assert!(matches!(asked(&Role::Probe, granted.clone()), Err(NotGranted::NotForProbes(_))));
         assert!(asked(&backend, granted).is_ok());
         let refusal = asked(&backend, config::Grant::default()).unwrap_err().to_string();

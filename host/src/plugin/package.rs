@@ -64,7 +64,9 @@ pub enum PackageError {
     Section(#[from] SectionError),
     #[error("exports no interface that this agent calls, such as cardcage:probe/sampler")]
     NoRole,
-    #[error("exports cardcage:deploy/deployer, but its manifest does not say what it deploys: [deploy] type = \"…\"")]
+    #[error(
+        "exports cardcage:deploy/deployer, but its manifest does not say what it deploys: [deploy] type = \"…\""
+    )]
     NoType,
     #[error("exports both cardcage:probe/sampler and cardcage:deploy/deployer; make two plugins of it")]
     TwoRoles,

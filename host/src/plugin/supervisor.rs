@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use wasmtime::component::Component;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
+use wasmtime::component::Component;
 
 use super::admit::Admitted;
+use super::backend::LinkedBackend;
+use super::backends::{Announced, Registrar};
 use super::cache::{Cache, CacheError, Fault};
 use super::driver::Driver;
 use super::folder::name;
 use super::grants::Grants;
-use super::backend::LinkedBackend;
-use super::backends::{Announced, Registrar};
 use super::instance::{Capabilities, Instance, LinkedProbe};
 use super::package::{Package, Refused, Role};
 use super::runtime::Runtime;
@@ -121,7 +121,9 @@ impl Kit {
         let imports = &plugin.package.imports;
         let linked = match &plugin.package.role {
             Role::Probe => LinkedProbe::new(&self.runtime, &component, imports).map(Linked::Probe),
-            Role::Backend { .. } => LinkedBackend::new(&self.runtime, &component, imports).map(Linked::Backend),
+            Role::Backend { .. } => {
+                LinkedBackend::new(&self.runtime, &component, imports).map(Linked::Backend)
+            }
         };
         linked.map_err(|reason| NotLinked { fault: Fault::Plugin, reason: brief(&reason) })
     }
@@ -134,10 +136,11 @@ impl Kit {
     /// Starts one instance outside of any driver: for a vendor who tries a plugin.
     pub async fn try_one(&self, plugin: &Admitted) -> Result<(Instance, Support), String> {
         let Linked::Probe(linked) = self.link(plugin).await.map_err(|error| error.reason)? else {
-            return Err("is a deploy backend, which has nothing to sample; it is tried with POST /deploy".to_owned());
+            return Err(
+                "is a deploy backend, which has nothing to sample; it is tried with POST /deploy".to_owned()
+            );
         };
-        let capabilities =
-            self.capabilities(&plugin.grants, &self.senses(&plugin.package), Deploys::none());
+        let capabilities = self.capabilities(&plugin.grants, &self.senses(&plugin.package), Deploys::none());
         let deadline = plugin.package.manifest.probe.deadline;
         let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
         let mut instance = instance.map_err(|error| chain(&error))?;

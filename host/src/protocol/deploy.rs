@@ -77,7 +77,9 @@ fn order(kind: String, uuid: String, start: DeployStart) -> Result<Order, String
         Some(Value::String(cpu)) if cpu == "exclusive" => false,
         Some(Value::String(cpu)) if cpu == "shared" => true,
         Some(other) => {
-            return Err(format!("options.cpu is {other}; it must be \"exclusive\" (the default) or \"shared\""));
+            return Err(format!(
+                "options.cpu is {other}; it must be \"exclusive\" (the default) or \"shared\""
+            ));
         }
     };
     Ok(Order {
@@ -97,9 +99,13 @@ fn order(kind: String, uuid: String, start: DeployStart) -> Result<Order, String
 fn requirements(require: Require, shared: bool) -> Result<Requirements, String> {
     let Require { cpu, memory, gpu } = require;
     let cores = u32::try_from(cpu).ok().filter(|cores| (1..=65_536).contains(cores));
-    let cores = cores.ok_or_else(|| format!("require.cpu is {cpu}; it must be at least 1, and no more than the board has"))?;
+    let cores = cores.ok_or_else(|| {
+        format!("require.cpu is {cpu}; it must be at least 1, and no more than the board has")
+    })?;
     let gpus = u32::try_from(gpu).ok().filter(|gpus| *gpus <= 65_536);
-    let gpus = gpus.ok_or_else(|| format!("require.gpu is {gpu}; it must be at least 0, and no more than the board has"))?;
+    let gpus = gpus.ok_or_else(|| {
+        format!("require.gpu is {gpu}; it must be at least 0, and no more than the board has")
+    })?;
     if memory < LEAST_MEMORY {
         return Err(format!(
             "require.memory is {memory}; it must be at least {LEAST_MEMORY} bytes, because nothing runs in less"
@@ -180,7 +186,10 @@ mod tests {
             ("gpu", -1, "at least 0"),
         ] {
             let refusal = ask(|data| data["require"][field] = value.into()).unwrap_err();
-            assert!(refusal.starts_with(&format!("require.{field} is {value}; it must be {rule}")), "{refusal}");
+            assert!(
+                refusal.starts_with(&format!("require.{field} is {value}; it must be {rule}")),
+                "{refusal}"
+            );
         }
         assert!(ask(|data| data["require"]["cpu"] = 9_999_999_i64.into()).is_err());
         assert!(ask(|data| data["options"]["cpu"] = "all".into()).unwrap_err().contains("options.cpu"));
@@ -200,6 +209,9 @@ mod tests {
         let (asked, _) = read(stop).unwrap();
         let done = Reply { outcome: Outcome::Done, message: "stopped".into(), id: Some(Id::Number(8)) };
         let read = DeployReply::parse(&reply(asked, done)).unwrap();
-        assert_eq!((read.result, read.echo.mode.as_str(), read.echo.id), (0, "stop", Some(WireId::Number(8))));
+        assert_eq!(
+            (read.result, read.echo.mode.as_str(), read.echo.id),
+            (0, "stop", Some(WireId::Number(8)))
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Deployments in the resource report, and in `GET /deployments`.
 
 use cardcage_wire::board::{
-    Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork, ComponentResource, Id, Require,
-    State,
+    Component, ComponentConfig, ComponentCpu, ComponentMemory, ComponentNetwork, ComponentResource, Id,
+    Require, State,
 };
 use cardcage_wire::extension;
 use serde::Serialize;

@@ -4,8 +4,8 @@
 
 use cardcage_wire::extension as wire;
 
-use super::plugins;
 use super::deployments;
+use super::plugins;
 use crate::deploy::Views;
 use crate::discovery::Accepted;
 use crate::model::{

@@ -62,7 +62,8 @@ impl Deploys {
             true => Ok(()),
             false => {
                 warn!(%peer, "a deploy without the right token");
-                let detail = "this agent wants the token of its service.token_file: Authorization: Bearer TOKEN";
+                let detail =
+                    "this agent wants the token of its service.token_file: Authorization: Bearer TOKEN";
                 Err(refuse(StatusCode::UNAUTHORIZED, "denied", detail))
             }
         }
@@ -107,7 +108,11 @@ impl Deploys {
     /// `GET /deployments/UUID/log`.
     pub(super) async fn log(&self, uuid: &str, query: &str) -> Answer {
         let Some(uuid) = decoded(uuid) else {
-            return refuse(StatusCode::BAD_REQUEST, "invalid", "the uuid in the path is not percent-encoded text");
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "invalid",
+                "the uuid in the path is not percent-encoded text",
+            );
         };
         let views = self.deployments.views();
         let kind = views.deployments.iter().find(|one| one.uuid == uuid).map(|one| one.kind.clone());
@@ -119,7 +124,9 @@ impl Deploys {
                 let crate::deploy::Piece { text, next, lost } = piece;
                 json(StatusCode::OK, &LogPiece { text, next, lost })
             }
-            Ok(None) => refuse(StatusCode::NOT_FOUND, "absent", &format!("nothing is kept of what {uuid} wrote")),
+            Ok(None) => {
+                refuse(StatusCode::NOT_FOUND, "absent", &format!("nothing is kept of what {uuid} wrote"))
+            }
             Err(reason) => refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &reason),
         }
     }

@@ -52,7 +52,8 @@ impl Agent {
         let (probe, _) = watch::channel(PluginReport { status: status(), latest: None });
         let telemetry = Telemetry::new().unwrap();
         let stop = CancellationToken::new();
-        let server = Server::bind(&Service { listen: SocketAddr::from((ip, 0)), ..Service::default() }).unwrap();
+        let server =
+            Server::bind(&Service { listen: SocketAddr::from((ip, 0)), ..Service::default() }).unwrap();
         let service = server.address();
         let about = report::Agent {
             id: AgentId::new(Uuid::from_u128(ip.to_bits().into())),
@@ -66,8 +67,7 @@ impl Agent {
         let reporter = Reporter::new(about, board.clone(), deployments.clone(), telemetry.clone());
         tokio::spawn(discovery.run(queries, stop.clone()));
         tokio::spawn(reporter.run(accepted, stop.clone()));
-        let deploys =
-            Deploys { deployments, logs: None, managers: config.managers.clone(), token: None };
+        let deploys = Deploys { deployments, logs: None, managers: config.managers.clone(), token: None };
         tokio::spawn(server.run(board.clone(), deploys, telemetry.clone(), stop.clone()));
         Self { service, board, roster, probe, telemetry, _stop: stop.drop_guard() }
     }

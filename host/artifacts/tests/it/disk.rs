@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use cardcage_artifacts::{Limits, Store};
 
-use crate::bench::{Bench, fetch, files, limits, noise, skip};
+use crate::bench::{Bench, fetch, fetch_with, files, limits, noise, skip};
 use crate::server::{Server, send};
 use crate::tarball::Tarball;
 
@@ -52,6 +52,11 @@ fn a_full_disk_is_said_and_nothing_is_left() {
         assert_eq!(error.code(), "no-space", "{error}");
         assert_eq!(files(&small.path().join("partial")), [""; 0]);
     }
+    // What is announced is refused before a byte of it is taken.
+    let mut steps = 0;
+    let announced = Server::of(&noise(3 << 20));
+    let refused = fetch_with(&store, &announced.url("/a"), None, &Default::default(), &mut |_| steps += 1);
+    assert_eq!((refused.unwrap_err().code(), steps), ("no-space", 0));
     // And it works on, with what fits.
     let fits = Server::of(&noise(1 << 20));
     fetch(&store, &fits.url("/a"), None).unwrap();

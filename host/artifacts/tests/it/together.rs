@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use cardcage_artifacts::{Artifact, Error, Limits, Request, Store};
 
@@ -107,7 +108,9 @@ fn each_gives_up_alone() {
         passed.pass();
         send(stream, body);
     });
-    let bench = Bench::new(limits());
+    // Silence has no end of its own here: only giving up ends it.
+    let long = Duration::from_secs(300);
+    let bench = Bench::new(Limits { idle: long, total: long, ..limits() });
     let flags: Vec<Arc<AtomicBool>> = (0..4).map(|_| Arc::default()).collect();
     let heard: Vec<AtomicUsize> = (0..4).map(|_| AtomicUsize::new(0)).collect();
     let ask = |index: usize| {

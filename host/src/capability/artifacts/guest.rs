@@ -7,8 +7,8 @@ use wasmtime::component::Resource;
 
 use crate::capability::deploys::{Call, Deploys, blocking, folder_name};
 use crate::deploy::steps::step;
-use crate::plugin::bindings::deploy::cardcage::host::artifacts as wit;
 use crate::plugin::bindings::cardcage::types::errors::Error;
+use crate::plugin::bindings::deploy::cardcage::host::artifacts as wit;
 
 /// A handle of a guest.
 #[derive(Debug)]
@@ -33,8 +33,12 @@ impl Call {
         step("fetch: before");
         let fetched = blocking(move || {
             let allowed = |host: &str, port: u16| grant.allows(host, port);
-            let request =
-                real::Request { url: &url, sha256: sha256.as_deref(), allowed: &allowed, cancelled: &cancelled };
+            let request = real::Request {
+                url: &url,
+                sha256: sha256.as_deref(),
+                allowed: &allowed,
+                cancelled: &cancelled,
+            };
             let fetched = store.fetch(&request, &mut |now| progress.set(Some(fetching(&name, now))));
             progress.set(None);
             fetched
@@ -48,7 +52,9 @@ impl Call {
         let store = self.store()?;
         self.work()?;
         let (grant, cancelled) = (self.grants.artifacts.clone(), self.cancelled());
-        let asked = blocking(move || store.is_registry(&url, &|host, port| grant.allows(host, port), &cancelled)).await;
+        let asked =
+            blocking(move || store.is_registry(&url, &|host, port| grant.allows(host, port), &cancelled))
+                .await;
         asked?.map_err(|error| self.explain(&error))
     }
 
@@ -87,7 +93,10 @@ impl Call {
 impl Deploys {
     fn artifact(&self, handle: &Resource<Artifact>) -> Result<real::Artifact, Error> {
         // The runtime checks handles: one that is not in the table cannot come from a guest.
-        self.table.get(handle).map(|artifact| artifact.0.clone()).map_err(|error| Error::new("invalid", error.to_string()))
+        self.table
+            .get(handle)
+            .map(|artifact| artifact.0.clone())
+            .map_err(|error| Error::new("invalid", error.to_string()))
     }
 }
 
@@ -101,9 +110,11 @@ fn fetching(name: &str, now: real::Progress) -> String {
 
 /// A repository that does not answer is a failure; `unreachable` is kept for what runs instances.
 fn from_real(error: &real::Error) -> Error {
-    let code = match error.code() {
-        "unreachable" => "no-answer",
-        code => code,
+    let code = match (error, error.code()) {
+        // The repository wants other credentials; no grant of ours would help.
+        (real::Error::Status { .. }, "denied") => "artifact",
+        (_, "unreachable") => "no-answer",
+        (_, code) => code,
     };
     Error::new(code, error.to_string())
 }

@@ -7,9 +7,9 @@ use super::Refusal;
 use crate::capability::artifacts::guest::Artifact;
 use crate::capability::deploys::{Call, Deploys, blocking};
 use crate::deploy::steps::step;
+use crate::plugin::bindings::cardcage::types::errors::Error;
 use crate::plugin::bindings::deploy::cardcage::host::containers as wit;
 use crate::plugin::bindings::deploy::cardcage::types::deployment::Usage;
-use crate::plugin::bindings::cardcage::types::errors::Error;
 
 /// A handle of a guest: only this agent makes one, for a container of the call's deployment.
 #[derive(Debug)]
@@ -69,7 +69,8 @@ impl Call {
     fn container_limits(&self) -> Result<real::Limits, Error> {
         let (allocation, cores) =
             self.work()?.cell.with(|record| (record.allocation.clone(), record.order.requirements.cores));
-        let gpu = |gpu: crate::deploy::Gpu| real::Gpu { index: gpu.index, device: gpu.device, vendor: gpu.vendor };
+        let gpu =
+            |gpu: crate::deploy::Gpu| real::Gpu { index: gpu.index, device: gpu.device, vendor: gpu.vendor };
         Ok(real::Limits {
             shares: allocation.shared.then_some(cores),
             cores: allocation.cores,
@@ -148,7 +149,10 @@ impl Call {
 
 impl Deploys {
     fn id(&self, container: &Resource<Container>) -> Result<String, Error> {
-        self.table.get(container).map(|container| container.id.clone()).map_err(|error| Error::new("invalid", error.to_string()))
+        self.table
+            .get(container)
+            .map(|container| container.id.clone())
+            .map_err(|error| Error::new("invalid", error.to_string()))
     }
 
     fn hand_out(&mut self, id: String) -> Result<Resource<Container>, Error> {

@@ -9,9 +9,9 @@ use super::Refusal;
 use crate::capability::artifacts::guest::Tree;
 use crate::capability::deploys::{Call, Deploys, blocking};
 use crate::deploy::steps::step;
+use crate::plugin::bindings::cardcage::types::errors::Error;
 use crate::plugin::bindings::deploy::cardcage::host::processes as wit;
 use crate::plugin::bindings::deploy::cardcage::types::deployment::Usage;
-use crate::plugin::bindings::cardcage::types::errors::Error;
 
 /// A handle of a guest: the program of the call's deployment.
 #[derive(Debug)]
@@ -50,10 +50,8 @@ impl Call {
     }
 
     fn process_limits(&self) -> Result<real::Limits, Error> {
-        let (allocation, cores) = self
-            .work()?
-            .cell
-            .with(|record| (record.allocation.clone(), record.order.requirements.cores));
+        let (allocation, cores) =
+            self.work()?.cell.with(|record| (record.allocation.clone(), record.order.requirements.cores));
         Ok(real::Limits {
             cores: allocation.cores,
             shares: allocation.shared.then_some(cores),
@@ -77,8 +75,9 @@ impl Call {
         };
         let (program, limits) = (into_real(program)?, self.process_limits()?);
         step("process create: before");
-        let created =
-            self.programs(move |programs| programs.create(&owner, &program, &limits, &folder).map(|_| ())).await;
+        let created = self
+            .programs(move |programs| programs.create(&owner, &program, &limits, &folder).map(|_| ()))
+            .await;
         step("process create: done");
         created.map(|()| uuid)
     }
@@ -100,7 +99,8 @@ impl Call {
         let backend = self.backend.to_string();
         let found = self.programs(move |programs| {
             let found = programs.survey(&backend)?;
-            let record = |info: &real::Info| programs.owner(&info.uuid).ok().flatten().map(|owner| owner.record);
+            let record =
+                |info: &real::Info| programs.owner(&info.uuid).ok().flatten().map(|owner| owner.record);
             Ok(found.into_iter().map(|info| (record(&info), info)).collect::<Vec<_>>())
         });
         let mut infos = Vec::new();
@@ -116,7 +116,10 @@ impl Call {
 
 impl Deploys {
     fn uuid(&self, process: &Resource<Process>) -> Result<String, Error> {
-        self.table.get(process).map(|process| process.uuid.clone()).map_err(|error| Error::new("invalid", error.to_string()))
+        self.table
+            .get(process)
+            .map(|process| process.uuid.clone())
+            .map_err(|error| Error::new("invalid", error.to_string()))
     }
 }
 
@@ -155,12 +158,18 @@ fn from_real(info: real::Info) -> wit::Info {
 }
 
 impl wit::Host for Deploys {
-    async fn create(&mut self, folder: Resource<Tree>, program: wit::Program) -> Result<Resource<Process>, Error> {
+    async fn create(
+        &mut self,
+        folder: Resource<Tree>,
+        program: wit::Program,
+    ) -> Result<Resource<Process>, Error> {
         let tree = self.table.get(&folder).map(|tree| tree.tree.path().to_owned());
         let folder = tree.map_err(|error| Error::new("invalid", error.to_string()))?;
         let created = self.call()?.create_process(folder, program).await;
         self.breathe();
-        self.table.push(Process { uuid: created? }).map_err(|error| Error::new("too-large", error.to_string()))
+        self.table
+            .push(Process { uuid: created? })
+            .map_err(|error| Error::new("too-large", error.to_string()))
     }
 
     async fn find(&mut self) -> Result<Option<Resource<Process>>, Error> {

@@ -2,8 +2,8 @@
 
 use crate::capability::deploys::{Call, Deploys};
 use crate::error::chain;
-use crate::plugin::bindings::deploy::cardcage::host::state as wit;
 use crate::plugin::bindings::cardcage::types::errors::Error;
+use crate::plugin::bindings::deploy::cardcage::host::state as wit;
 
 impl Call {
     async fn change_record(

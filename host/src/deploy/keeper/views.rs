@@ -13,8 +13,11 @@ impl<B, C> Keeper<B, C> {
         let deployments: Vec<Deployment> = self.entries.values().map(view).collect();
         let own: BTreeSet<u32> =
             deployments.iter().filter(|one| !one.shared).flat_map(|one| one.cores.iter().copied()).collect();
-        let shared: u32 =
-            deployments.iter().filter(|one| one.shared && !one.cores.is_empty()).map(|one| one.required.0).sum();
+        let shared: u32 = deployments
+            .iter()
+            .filter(|one| one.shared && !one.cores.is_empty())
+            .map(|one| one.required.0)
+            .sum();
         let cores = u32::try_from(own.len()).unwrap_or(u32::MAX).saturating_add(shared);
         Views { deployments, cores, damaged: self.damaged }
     }
