@@ -41,7 +41,7 @@ pub struct Mechanisms {
     pub engine: Engine,
     pub processes: Result<Processes, String>,
     /// Where archives are unpacked.
-    pub unpacked: PathBuf,
+    unpacked: PathBuf,
 }
 
 impl Mechanisms {
@@ -86,6 +86,26 @@ impl Mechanisms {
             state_dir: folder,
         });
         Ok(Self { artifacts, engine, processes, unpacked })
+    }
+}
+
+impl Mechanisms {
+    /// Where the archive of a deployment is unpacked.
+    pub(crate) fn unpacked(&self, uuid: &str) -> PathBuf {
+        self.unpacked.join(folder_name(uuid))
+    }
+
+    /// Removes what was unpacked for a deployment and nothing was made of.
+    pub async fn clear(&self, uuid: &str) {
+        let folder = self.unpacked(uuid);
+        let removed = spawn_blocking(move || match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                warn!(folder = %folder.display(), %error, "what was unpacked cannot be removed");
+            }
+            _ => {}
+        });
+        // It ends when the agent stops; the next start removes it.
+        let _stopping = removed.await.is_err();
     }
 }
 
@@ -267,7 +287,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// A folder of a deployment, by its uuid.
-pub(crate) fn folder_name(uuid: &str) -> String {
+fn folder_name(uuid: &str) -> String {
     use sha2::{Digest as _, Sha256};
 
     Sha256::digest(uuid).iter().take(16).map(|byte| format!("{byte:02x}")).collect()

@@ -157,7 +157,9 @@ impl Backends for PluginBackends {
 
     async fn start(&self, work: Work) -> Result<Found, Fault> {
         let order = work.cell.with(|record| record.order.clone());
-        match self.ask(&order.kind, Some(work), Seen::default(), Question::Start(&order)).await? {
+        let started = self.ask(&order.kind, Some(work), Seen::default(), Question::Start(&order)).await;
+        self.mechanisms.clear(&order.uuid).await;
+        match started? {
             Answer::Started(found) if found.uuid == order.uuid => Ok(found),
             _ => Err(Fault::new("failed", "the backend answered about another instance")),
         }

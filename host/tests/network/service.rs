@@ -58,7 +58,9 @@ async fn plugins_are_listed_with_what_an_operator_asks_first() {
 async fn what_is_not_there_or_not_meant_is_refused_in_json() {
     let agent = agent();
     let service = agent.service;
-    let (head, body) = get(service, "/deploy").await;
+    let (head, _) = get(service, "/deploy").await;
+    assert!(head.starts_with("HTTP/1.1 405") && head.to_lowercase().contains("allow: post"), "{head}");
+    let (head, body) = get(service, "/nothing").await;
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
     assert!(body.starts_with("{\"code\":\"absent\""), "{body}");
     let delete = ask(service, "DELETE /metrics HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n").await;

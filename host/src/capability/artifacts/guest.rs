@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cardcage_artifacts as real;
 use wasmtime::component::Resource;
 
-use crate::capability::deploys::{Call, Deploys, blocking, folder_name};
+use crate::capability::deploys::{Call, Deploys, blocking};
 use crate::deploy::steps::step;
 use crate::plugin::bindings::cardcage::types::errors::Error;
 use crate::plugin::bindings::deploy::cardcage::host::artifacts as wit;
@@ -60,7 +60,7 @@ impl Call {
 
     async fn unpack(&self, artifact: real::Artifact) -> Result<real::Tree, Error> {
         let uuid = self.work()?.cell.with(|record| record.order.uuid.clone());
-        let folder = self.mechanisms.unpacked.join(folder_name(&uuid));
+        let folder = self.mechanisms.unpacked(&uuid);
         let cancelled = self.cancelled();
         step("unpack: before");
         let unpacked = blocking(move || {
