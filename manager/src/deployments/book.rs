@@ -186,6 +186,7 @@ impl Book {
     ) -> Option<Deployment> {
         let slot = self.slots.get_mut(uuid).filter(|slot| slot.revision == revision)?;
         slot.deployment.settle(reply);
+        slot.deployment.answered = super::millis();
         slot.scheduled = false;
         slot.due = now + pause(slot.attempts);
         slot.attempts = slot.attempts.saturating_add(1);

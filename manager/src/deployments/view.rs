@@ -127,8 +127,9 @@ impl Deployments {
             components.into_iter().map(|component| (component.uuid.to_string(), component)).collect();
         let mut entries = Vec::new();
         let mut push = |uuid: String, deployment: Option<Deployment>, component: Option<Component>| {
-            let ordered = deployment.as_ref().map(|deployment| time_of_day(deployment.ordered));
-            let is_later = ordered.is_none_or(|ordered| said.is_some_and(|said| said > ordered));
+            // A report from before the answer may say what was before.
+            let since = deployment.as_ref().map(|one| time_of_day(one.ordered.max(one.answered)));
+            let is_later = since.is_none_or(|since| said.is_some_and(|said| said > since));
             let step =
                 compare(deployment.as_ref(), Facts { component: component.as_ref(), is_current, is_later });
             let board = board.clone();

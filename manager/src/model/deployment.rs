@@ -243,6 +243,8 @@ pub struct Deployment {
     pub message: String,
     /// When it was last ordered or stopped, in milliseconds since 1970.
     pub ordered: i64,
+    /// When this process was answered last, the same way; 0 if it was not. Not kept: after a restart every report is later.
+    pub answered: i64,
 }
 
 /// Why an order is not taken: another one has this uuid.
@@ -289,6 +291,7 @@ impl Deployment {
             outcome: None,
             message: String::new(),
             ordered: now,
+            answered: 0,
         })
     }
 
@@ -324,6 +327,7 @@ impl Deployment {
             outcome: None,
             message: String::new(),
             ordered: now,
+            answered: 0,
             ..self.clone()
         }
     }
@@ -341,6 +345,7 @@ impl Deployment {
             outcome: None,
             message: String::new(),
             ordered: now,
+            answered: 0,
         }
     }
 

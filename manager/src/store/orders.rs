@@ -226,6 +226,7 @@ fn deployment(row: &Row<'_>) -> rusqlite::Result<Deployment> {
         outcome: outcome.as_deref().and_then(Outcome::from_name),
         message: row.get("message")?,
         ordered: row.get("ordered")?,
+        answered: 0,
     })
 }
 

@@ -128,11 +128,11 @@ pub(crate) struct DeployArgs {
     pub(crate) file: String,
 
     /// Cores that it needs.
-    #[arg(long, value_name = "CORES", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "CORES", default_value_t = 1, allow_negative_numbers = true)]
     pub(crate) cpu: i64,
 
     /// Memory that it needs, such as 512MiB.
-    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::parse_bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = units::parse_bytes)]
     pub(crate) memory: u64,
 
     /// Accelerators that it needs.
