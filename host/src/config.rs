@@ -52,6 +52,7 @@ pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an
   [deploy]                           # what instances may use
   cores = "2-7"                      # for one instance alone; default: all that the agent may use, less the shared ones
   shared_cores = "1"                 # for those who ask to share; default: none
+  shared_overcommit = 16             # how many times each of these may be promised
   memory = "12GiB"                   # for all together; default: the board's
   engine = "unix:///var/run/docker.sock" # default: that, or podman's
   artifact_limit = "4GiB"            # longest file that is fetched

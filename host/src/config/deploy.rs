@@ -15,6 +15,8 @@ pub struct Deploy {
     pub cores: Option<Cores>,
     /// Cores for the instances that ask to share.
     pub shared_cores: Cores,
+    /// How many times each shared core may be promised.
+    pub shared_overcommit: u32,
     /// Memory for all instances together. Default: the board's.
     #[serde(deserialize_with = "optional_size")]
     pub memory: Option<u64>,
@@ -51,6 +53,7 @@ impl Default for Deploy {
         Self {
             cores: None,
             shared_cores: Cores::default(),
+            shared_overcommit: 16,
             memory: None,
             engine: None,
             artifact_limit: 4 << 30,
@@ -74,6 +77,9 @@ impl Deploy {
         for (key, limit) in limits {
             require(limit >= 64 << 10, || format!("deploy.{key} is less than 64KiB"))?;
         }
+        require((1..=1024).contains(&self.shared_overcommit), || {
+            "deploy.shared_overcommit must be between 1 and 1024".into()
+        })?;
         let engine = self.engine.as_deref().unwrap_or("unix:///");
         require(["unix:///", "http://", "tcp://"].iter().any(|scheme| engine.starts_with(scheme)), || {
             format!("deploy.engine is {engine:?}; it is an address such as \"unix:///var/run/docker.sock\"")

@@ -18,6 +18,8 @@ pub struct Capacity {
     pub cores: BTreeSet<u32>,
     /// Cores that those who asked for shared ones run on together.
     pub shared_cores: BTreeSet<u32>,
+    /// How many times each of these may be promised.
+    pub overcommit: u32,
     /// Bytes.
     pub memory: u64,
     pub gpus: Vec<Gpu>,
@@ -93,7 +95,8 @@ fn own_cores(
     }
 }
 
-/// All of them, for every instance; how many are promised is what counts.
+/// All of them, for every instance: what is promised is a share of their time. One instance is promised no more than there
+/// are, and all together no more than so many times that.
 fn shared_cores(
     capacity: &Capacity,
     required: Requirements,
@@ -101,13 +104,15 @@ fn shared_cores(
 ) -> Result<Vec<u32>, NoRoom> {
     let sharing = || holders.iter().filter(|holder| holder.allocation.shared);
     let promised: u64 = sharing().map(|holder| u64::from(holder.cores)).sum();
-    let free = (capacity.shared_cores.len() as u64).saturating_sub(promised);
+    let there = capacity.shared_cores.len() as u64;
+    let all = there.saturating_mul(capacity.overcommit.into());
+    let free = all.saturating_sub(promised).min(there);
     if u64::from(required.cores) <= free {
         return Ok(capacity.shared_cores.iter().copied().collect());
     }
     let NoRoom(mut refusal) = no_room(
         format!("{} to share", plural(required.cores as usize, "core")),
-        format!("{free} of {}", capacity.shared_cores.len()),
+        format!("{free} of {there}, each promised at most {} times", capacity.overcommit),
         sharing().map(|holder| (holder, plural(holder.cores as usize, "core"))),
     );
     if capacity.shared_cores.is_empty() {
@@ -182,6 +187,7 @@ mod tests {
         Capacity {
             cores: [1, 2, 3].into(),
             shared_cores: [0].into(),
+            overcommit: 2,
             memory: 1 << 30,
             gpus: vec![Gpu { index: 0, device: "0000:03:00.0".into(), vendor: None }],
         }
@@ -222,7 +228,16 @@ mod tests {
         let first = admit(&capacity(), shared, &[]).unwrap();
         assert_eq!(first.cores, [0]);
         let held = [holder("u", 1, &first)];
-        assert!(admit(&capacity(), shared, &held).is_err());
+        assert!(admit(&capacity(), shared, &held).is_ok());
+        let two = [holder("u", 1, &first), holder("v", 1, &first)];
+        let refusal = admit(&capacity(), shared, &two).unwrap_err().to_string();
+        assert!(
+            refusal.starts_with(
+                "asked for 1 core to share, free: 0 of 1, each promised at most 2 times; held by u: 1 core"
+            ),
+            "{refusal}"
+        );
+        assert!(admit(&capacity(), Requirements { cores: 2, ..shared }, &[]).is_err());
         assert_eq!(admit(&capacity(), needs(3, 1 << 20, 0), &held).unwrap().cores, [1, 2, 3]);
         let none = Capacity { shared_cores: BTreeSet::new(), ..capacity() };
         assert!(admit(&none, shared, &[]).unwrap_err().to_string().contains("[deploy] shared_cores"));

@@ -31,7 +31,7 @@ pub fn capacity(config: &config::Deploy, replay: bool, gpus: &[GpuReading]) -> R
         device: numbered.gpu.reading.device.clone(),
         vendor: numbered.gpu.reading.vendor.clone(),
     });
-    Ok(Capacity { cores, shared_cores, memory, gpus: gpus.collect() })
+    Ok(Capacity { cores, shared_cores, overcommit: config.shared_overcommit, memory, gpus: gpus.collect() })
 }
 
 /// The cores that this process may run on: those that are online and not taken by whoever started it.

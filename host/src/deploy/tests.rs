@@ -38,6 +38,7 @@ impl Board {
             Ok(Capacity {
                 cores: (0..4).collect(),
                 shared_cores: [9].into(),
+                overcommit: 1,
                 memory: 1 << 30,
                 gpus: Vec::new(),
             })

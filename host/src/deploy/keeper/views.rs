@@ -13,11 +13,11 @@ impl<B, C> Keeper<B, C> {
         let deployments: Vec<Deployment> = self.entries.values().map(view).collect();
         let own: BTreeSet<u32> =
             deployments.iter().filter(|one| !one.shared).flat_map(|one| one.cores.iter().copied()).collect();
-        let shared: u32 = deployments
-            .iter()
-            .filter(|one| one.shared && !one.cores.is_empty())
-            .map(|one| one.required.0)
-            .sum();
+        let sharing = || deployments.iter().filter(|one| one.shared && !one.cores.is_empty());
+        let there = sharing().map(|one| one.cores.len()).max().unwrap_or(0);
+        let promised: u32 = sharing().map(|one| one.required.0).fold(0, u32::saturating_add);
+        // As many as are in use: shared ones may be promised several times.
+        let shared = promised.min(u32::try_from(there).unwrap_or(u32::MAX));
         let cores = u32::try_from(own.len()).unwrap_or(u32::MAX).saturating_add(shared);
         Views { deployments, cores, damaged: self.damaged }
     }
