@@ -30,9 +30,10 @@ use crate::sample::Board;
 use crate::telemetry::Telemetry;
 use router::Router;
 
-/// An agent is asked by a few managers and scrapers, and briefly.
+/// An agent is asked by a few managers and scrapers, and briefly; but a manager may order many instances at once, and each
+/// order keeps its connection until it runs.
 const LIMITS: Limits = Limits {
-    connections: 64,
+    connections: 256,
     head: Duration::from_secs(5),
     unread: Duration::from_secs(10),
     life: Duration::from_secs(60),

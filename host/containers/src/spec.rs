@@ -14,8 +14,8 @@ const NAME: usize = 128;
 const PATH: usize = 4096;
 /// Ports, mounts.
 const ITEMS: usize = 256;
-/// A label; the record is the longest.
-const LABEL: usize = 64 << 10;
+/// A label; the record is the longest: 64 KiB of options, quoted, and what is around them.
+const LABEL: usize = 192 << 10;
 /// What engines take at least.
 const MEMORY: u64 = 6 << 20;
 /// Beyond every board.

@@ -27,7 +27,9 @@ use crate::model::PluginName;
 use crate::plugin::bindings::cardcage::types::errors::Error;
 
 /// How long a backend may compute between two calls of a capability.
-const BREATH: Duration = Duration::from_secs(2);
+pub(crate) const BREATH: Duration = Duration::from_secs(2);
+/// How often it may call in one call of its own: more is a loop, which would go on for as long as a fetch may take.
+pub(crate) const CALLS: u32 = 4096;
 /// How long one file may take to fetch: a large image over a slow link.
 const FETCH: Duration = Duration::from_secs(60 * 60);
 /// Longest password.
@@ -162,6 +164,8 @@ pub struct Deploys {
     pub(crate) table: ResourceTable,
     /// When the guest must have called again, or have ended.
     pub(crate) deadline: Instant,
+    /// How often it has called.
+    calls: u32,
 }
 
 /// What a call is about.
@@ -205,7 +209,7 @@ impl Drop for Call {
 impl Deploys {
     /// For plugins that deploy nothing.
     pub fn none() -> Self {
-        Self { call: None, table: ResourceTable::new(), deadline: Instant::now() }
+        Self { call: None, table: ResourceTable::new(), deadline: Instant::now(), calls: 0 }
     }
 
     /// For one call of a backend.
@@ -228,12 +232,20 @@ impl Deploys {
         let call = Call { backend, grants, mechanisms, work, seen, cancelled, watch };
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        Self { call: Some(Arc::new(call)), table, deadline: Instant::now() + BREATH }
+        Self { call: Some(Arc::new(call)), table, deadline: Instant::now() + BREATH, calls: 0 }
     }
 
-    /// The guest goes on from here.
+    /// The guest goes on from here; one that called too often, not for long.
     pub(crate) fn breathe(&mut self) {
-        self.deadline = Instant::now() + BREATH;
+        self.calls = self.calls.saturating_add(1);
+        if !self.is_restless() {
+            self.deadline = Instant::now() + BREATH;
+        }
+    }
+
+    /// Whether it called too often.
+    pub(crate) const fn is_restless(&self) -> bool {
+        self.calls > CALLS
     }
 
     /// Shared, since a table of handles cannot be looked at from a future that waits.

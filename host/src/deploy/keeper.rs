@@ -34,8 +34,8 @@ const SURVEY: Duration = Duration::from_secs(2);
 const SELDOM: Duration = Duration::from_secs(30);
 /// What was stopped is still looked for this long: an engine may finish what a killed agent had asked of it.
 const LINGER: u64 = 120;
-/// Deployments that are known at once: as many as a report may carry.
-const MOST: usize = 4096;
+/// Deployments that are known at once. A report carries all of them.
+const MOST: usize = 1024;
 /// Stopped ones that are remembered.
 const STOPPED: usize = 256;
 
@@ -294,6 +294,7 @@ where
         match news {
             News::Trouble { uuid, outcome, message } => {
                 if let Some(entry) = self.entries.get_mut(&uuid) {
+                    entry.unknown = outcome == Outcome::Unreachable;
                     entry.tell_all(|_| Reply::new(outcome, message.clone()));
                 }
             }

@@ -1,6 +1,8 @@
 //! One running plugin: a store of its own, with a budget. Whatever goes wrong in it ends it and nothing else: a store
 //! that trapped or was left in the middle of a call is dead, so it is dropped, and a new one takes a few microseconds.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -16,6 +18,8 @@ use crate::model::{Readings, Support};
 
 /// Linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
 const MEMORY: usize = 64 << 20;
+/// Linear memory of all instances of one plugin: a backend has one for each call, and there may be many calls.
+const POOL: usize = 4 * MEMORY;
 /// Entries of all its tables.
 const TABLE_ENTRIES: usize = 100_000;
 /// What one call may hand over, in bytes: four thousand sensors have half a mebibyte.
@@ -44,12 +48,34 @@ impl WasiView for State {
     }
 }
 
+/// What the instances of one plugin have of memory together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pool(Arc<AtomicUsize>);
+
+impl Pool {
+    fn take(&self, more: usize) -> bool {
+        let after = |taken: usize| taken.checked_add(more).filter(|after| *after <= POOL);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after).is_ok()
+    }
+
+    fn give_back(&self, memory: usize) {
+        self.0.fetch_sub(memory, Ordering::Relaxed);
+    }
+}
+
 /// Sums what all memories and tables of a plugin have: the limit is the plugin's, not each memory's.
 #[derive(Debug, Default)]
 struct Limits {
     memory: usize,
     table_entries: usize,
     refused: bool,
+    pool: Pool,
+}
+
+impl Drop for Limits {
+    fn drop(&mut self) {
+        self.pool.give_back(self.memory);
+    }
 }
 
 impl Limits {
@@ -73,7 +99,16 @@ impl Limits {
 
 impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.grow(|limits| &mut limits.memory, current, desired, MEMORY))
+        let more = desired.saturating_sub(current);
+        if !self.pool.take(more) {
+            self.refused = true;
+            return Ok(false);
+        }
+        let fits = self.grow(|limits| &mut limits.memory, current, desired, MEMORY);
+        if !fits {
+            self.pool.give_back(more);
+        }
+        Ok(fits)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -101,6 +136,10 @@ pub enum CallError {
     Deadline(Duration),
     #[error("trapped after it was refused more than 64 MiB of memory: {0}")]
     Memory(String),
+    #[error("computed for {0:?} without a pause")]
+    Breathless(Duration),
+    #[error("called more than {0} times")]
+    Restless(u32),
     #[error("trapped: {0}")]
     Trap(String),
 }
@@ -127,6 +166,7 @@ pub struct Capabilities {
     pub files: Files,
     pub patience: Patience,
     pub lines: log::Lines,
+    pub(super) pool: Pool,
     /// For backends; probes have none of it.
     pub deploys: Deploys,
 }
@@ -224,12 +264,12 @@ impl Instance {
 
 /// A store with its limits.
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
-    let Capabilities { kernel, files, patience, lines, deploys } = capabilities;
+    let Capabilities { kernel, files, patience, lines, pool, deploys } = capabilities;
     let output = log::guest::Output::new(lines.clone());
     let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);
-    let limits = Limits::default();
+    let limits = Limits { pool, ..Limits::default() };
     let log = log::Log(lines);
     patience.begin(deadline);
     let deadline = Instant::now() + deadline;

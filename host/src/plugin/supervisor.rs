@@ -17,7 +17,7 @@ use super::cache::{Cache, CacheError, Fault};
 use super::driver::Driver;
 use super::folder::name;
 use super::grants::Grants;
-use super::instance::{Capabilities, Instance, LinkedProbe};
+use super::instance::{Capabilities, Instance, LinkedProbe, Pool};
 use super::package::{Package, Refused, Role};
 use super::runtime::Runtime;
 use crate::capability::deploys::Deploys;
@@ -55,6 +55,7 @@ pub(super) struct Senses {
     mounts: Readers,
     patience: Patience,
     lines: Lines,
+    pool: Pool,
 }
 
 /// A plugin whose imports were matched with what the agent has.
@@ -101,16 +102,18 @@ impl Kit {
             mounts: readers(PATH_READERS, Neighbours::Apart),
             patience,
             lines: Lines::new(package.name.clone()),
+            pool: Pool::default(),
         }
     }
 
     pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses, deploys: Deploys) -> Capabilities {
-        let Senses { facts, paths, mounts, patience, lines } = senses.clone();
+        let Senses { facts, paths, mounts, patience, lines, pool } = senses.clone();
         Capabilities {
             kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
             files: Files::new(grants.files.clone(), Arc::clone(&self.roots), paths),
             patience,
             lines,
+            pool,
             deploys,
         }
     }

@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::model::{Deployment, InstanceId, InstanceState};
 
+/// Longest reason in a report, in characters.
+const REASON: usize = 256;
+
 /// In the words of v1.1. What is not measured is 0, because its readers need a number.
 pub(super) fn component(one: &Deployment) -> Component {
     let usage = &one.usage;
@@ -41,7 +44,8 @@ pub(super) fn extended(one: &Deployment) -> extension::Deployment {
         uuid: one.uuid.clone(),
         kind: one.kind.clone(),
         order: one.order.clone(),
-        reason: one.why(),
+        // A report carries many of them.
+        reason: one.why().map(|why| why.chars().take(REASON).collect()),
         unknown: one.unknown,
         cores: one.cores.clone(),
         shared: one.shared,

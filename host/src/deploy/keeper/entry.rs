@@ -22,6 +22,8 @@ pub(super) enum Wish {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) cell: Arc<Cell>,
+    /// Of the order.
+    pub(super) digest: String,
     /// The record of the run before, until this one is written down.
     pub(super) before: Option<Record>,
     pub(super) driving: Option<Driving>,
@@ -41,6 +43,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(cell: Cell, outage: bool) -> Self {
         Self {
+            digest: cell.with(|record| record.order.digest()),
             cell: Arc::new(cell),
             before: None,
             driving: None,
