@@ -57,6 +57,8 @@ mod tests {
             ("README.md", "README.zh-CN.md"),
             ("sdk/guide/write-a-probe.md", "sdk/guide/write-a-probe.zh-CN.md"),
             ("sdk/guide/capabilities.md", "sdk/guide/capabilities.zh-CN.md"),
+            ("sdk/guide/write-a-backend.md", "sdk/guide/write-a-backend.zh-CN.md"),
+            ("sdk/guide/bar.md", "sdk/guide/bar.zh-CN.md"),
         ] {
             assert_eq!(typed(english), typed(chinese), "{english} and {chinese}");
         }
@@ -73,6 +75,10 @@ mod tests {
             "sdk/guide/write-a-probe.zh-CN.md",
             "sdk/guide/capabilities.md",
             "sdk/guide/capabilities.zh-CN.md",
+            "sdk/guide/write-a-backend.md",
+            "sdk/guide/write-a-backend.zh-CN.md",
+            "sdk/guide/bar.md",
+            "sdk/guide/bar.zh-CN.md",
         ] {
             let file = root().join(document);
             let text = std::fs::read_to_string(&file).unwrap();
