@@ -11,6 +11,8 @@
 //! Plugins and deploys have a thread each. What the main thread does never waits for them: it reads the latest snapshot and
 //! the latest views.
 
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -27,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::capability::deploys::Mechanisms;
 use crate::config::Config;
-use crate::deploy::{self, Capacity, Deployments, Ends, Keeper, Ledger, Logs};
+use crate::deploy::{self, Capacity, Deployments, Ends, Keeper, Ledger, Logs, refuse};
 use crate::discovery::Discovery;
 use crate::plugin::{self, BUILT_IN, Kit, PluginBackends, Registrar, Supervisor};
 use crate::protocol::report::Agent;
@@ -40,6 +42,9 @@ use crate::telemetry::Telemetry;
 /// Accepted queries that wait to be answered: more than the largest burst that discovery lets through, so that one
 /// manager's burst does not push out another's query.
 const QUERIES: usize = 512;
+/// Why an agent deploys nothing.
+const COPIED: &str = "another agent with this identity runs on this board, so this one deploys nothing: its state_dir is a \
+    copy; stop one of them, and remove agent_id and agent_id.copy from the copy";
 /// How long stopping may take.
 const GRACE: Duration = Duration::from_secs(3);
 /// Threads on which plugins' reads may block, over all plugins.
@@ -54,6 +59,8 @@ struct DeployParts {
     ends: Ends,
     registrar: Registrar,
     served: Deploys,
+    /// Held while this agent is the only one of its identity on this board.
+    identity: Option<UnixListener>,
 }
 
 /// An agent that is set up: its sockets are bound, nothing runs yet.
@@ -105,9 +112,9 @@ impl App {
             deploys,
             state_dir: _taken,
         } = self;
-        let DeployParts { runtime, keeper, ends, registrar, served } = deploys;
+        let DeployParts { runtime, keeper, ends, registrar, served, identity } = deploys;
         let plugins = spawn_plugins(config, kit, registrar, roster, stop.clone())?;
-        let deploys = spawn_deploys(runtime, keeper, ends, stop.clone())?;
+        let deploys = spawn_deploys(runtime, keeper, ends, identity, stop.clone())?;
         let (queries, asked) = mpsc::channel(QUERIES);
         let tasks = TaskTracker::new();
         tasks.spawn(discovery.run(queries, stop.clone()));
@@ -171,9 +178,11 @@ fn deploys(config: &Config, id: AgentId, board: Board) -> Result<DeployParts> {
     let limits = config.deploy.clone();
     let capacity = move || deploy::capacity(&limits, replay, &board.snapshot().gpus);
     let ledger = Ledger::open(&config.state_dir).context("the records of deployments cannot be kept")?;
-    let keeper = Keeper::new(backends.clone(), Box::new(capacity) as Box<_>, ledger)
+    let keeper = Keeper::new(backends.clone(), Box::new(capacity) as Box<_>, ledger, deploy::boot()?)
         .context("the records of deployments cannot be read")?;
     let (deployments, ends) = Deployments::new();
+    // What was deployed is known from the first report on.
+    keeper.publish(&ends);
     let logs = Logs::new(runtime.handle().clone(), mechanisms, backends);
     let token = config.service.token_file.as_deref().map(Token::load).transpose();
     let served = Deploys {
@@ -182,7 +191,18 @@ fn deploys(config: &Config, id: AgentId, board: Board) -> Result<DeployParts> {
         managers: config.managers.clone(),
         token: token.context("service.token_file cannot be used")?,
     };
-    Ok(DeployParts { runtime, keeper, ends, registrar, served })
+    Ok(DeployParts { runtime, keeper, ends, registrar, served, identity: claim(id) })
+}
+
+/// Takes this identity for the board: a name in the kernel, gone with the process. Two agents of one identity would each end
+/// what the other runs. None if another has it.
+fn claim(id: AgentId) -> Option<UnixListener> {
+    let name = SocketAddr::from_abstract_name(format!("cardcage-{id}"));
+    let claimed = name.and_then(|name| UnixListener::bind_addr(&name));
+    if let Err(error) = &claimed {
+        warn!(agent_id = %id, %error, "{COPIED}");
+    }
+    claimed.ok()
 }
 
 /// Starts the thread of the deploys.
@@ -190,10 +210,14 @@ fn spawn_deploys(
     runtime: Runtime,
     keeper: Keeper<PluginBackends, Box<dyn Fn() -> Result<Capacity, String> + Send>>,
     ends: Ends,
+    identity: Option<UnixListener>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>> {
     let run = move || {
-        runtime.block_on(keeper.run(ends, stop));
+        match identity {
+            Some(_held) => runtime.block_on(keeper.run(ends, stop)),
+            None => runtime.block_on(refuse(ends, COPIED, stop)),
+        }
         // What is under way is cut off where it is: the next start goes on from there.
         runtime.shutdown_background();
     };

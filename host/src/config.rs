@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 pub use allow::Network;
 pub use deploy::{Cores, Deploy, Registry};
-pub use grants::{Containers, Grant, Ports, Processes};
+pub use grants::{Containers, Grant, Ports, Processes, is_volume};
 
 /// Every key, as `run --help` shows it.
 pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an empty file is a configuration:
@@ -42,7 +42,7 @@ pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an
   sha256 = "0000000000000000000000000000000000000000000000000000000000000000" # only this file
   artifacts = ["repo.example:8080"]  # repositories that it may fetch from; "*" for any
   [plugins.grants.deploy-docker.containers] # bounds of what containers may be given
-  mounts = ["/srv/data"]             # folders of the board, default none
+  mounts = ["/srv/data", "cache"]    # folders of the board and volumes of the engine, exactly these; default none
   networks = ["host"]                # beside bridge and none
   ports = "1024-65535"               # of the board
   [plugins.grants.deploy-bar.processes] # bounds of what programs may be given

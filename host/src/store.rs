@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 /// The file in the state directory.
 const FILE: &str = "agent_id";
+/// The same again: containers and programs are known by the identity, so losing it would orphan them.
+const COPY: &str = "agent_id.copy";
 
 /// The agent's own identity, for good: what a manager knows the board by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,15 +56,32 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
 
 /// The identity in a state directory that is taken; at the first start, a new one.
 pub fn agent_id(state_dir: &Path) -> Result<AgentId, StoreError> {
-    let path = state_dir.join(FILE);
-    match read(&path).map_err(failed("read", &path))? {
-        Stored::Id(id) => return Ok(id),
-        Stored::Nothing => {}
-        Stored::Damaged => set_aside(&path)?,
+    let (path, copy) = (state_dir.join(FILE), state_dir.join(COPY));
+    let stored = read(&path).map_err(failed("read", &path))?;
+    let kept = read(&copy).map_err(failed("read", &copy))?;
+    if let (Stored::Id(id), Stored::Id(same)) = (&stored, &kept)
+        && id == same
+    {
+        return Ok(*id);
     }
-    let id = AgentId(Uuid::new_v4());
-    write(state_dir, &path, id)?;
-    info!(agent_id = %id, "this agent has a new identity");
+    if matches!(stored, Stored::Damaged) {
+        set_aside(&path)?;
+    }
+    let id = match (stored, kept) {
+        (Stored::Id(id), _) => id,
+        (_, Stored::Id(id)) => {
+            warn!(agent_id = %id, "the identity is made again from its copy");
+            write(state_dir, &path, id)?;
+            id
+        }
+        _ => {
+            let id = AgentId(Uuid::new_v4());
+            write(state_dir, &path, id)?;
+            info!(agent_id = %id, "this agent has a new identity");
+            id
+        }
+    };
+    write(state_dir, &copy, id)?;
     Ok(id)
 }
 
@@ -129,10 +148,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let nil = Uuid::nil().to_string();
         let long = "1".repeat(1 << 20);
+        let first = agent_id(dir.path()).unwrap();
         for damage in [&b""[..], b"not a uuid", b"\xff\xfe", nil.as_bytes(), long.as_bytes()] {
             fs::write(dir.path().join(FILE), damage).unwrap();
+            // Its copy has it.
+            assert_eq!(agent_id(dir.path()).unwrap(), first);
+            fs::write(dir.path().join(FILE), damage).unwrap();
+            fs::write(dir.path().join(COPY), damage).unwrap();
             let id = agent_id(dir.path()).unwrap();
             assert_eq!(agent_id(dir.path()).unwrap(), id);
+            fs::write(dir.path().join(FILE), format!("{first}\n")).unwrap();
+            assert_eq!(agent_id(dir.path()).unwrap(), first);
             assert_eq!(fs::read(dir.path().join("agent_id.damaged")).unwrap(), damage);
         }
     }

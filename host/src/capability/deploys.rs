@@ -266,6 +266,25 @@ impl Call {
         Arc::clone(&self.cancelled)
     }
 
+    /// Ends and removes what a backend with these imports left of the deployment; how much that was. Where nobody can be
+    /// asked, nothing was made either, or the backend's own survey will find it.
+    pub(crate) async fn remove_leftovers(&self, imports: &[String]) -> Result<usize, Error> {
+        let uses = |interface: &str| imports.iter().any(|import| import.starts_with(interface));
+        let told = |removed: Result<usize, Error>| match removed {
+            // Programs that could not have been started. An engine that does not answer may still have something.
+            Err(error) if error.code == "unavailable" => Ok(0),
+            removed => removed,
+        };
+        let mut left = 0;
+        if uses("cardcage:host/containers@") {
+            left += told(self.remove_containers().await)?;
+        }
+        if uses("cardcage:host/processes@") {
+            left += told(self.remove_programs().await)?;
+        }
+        Ok(left)
+    }
+
     /// What is attached to all that is made for the deployment.
     pub(crate) fn owner(&self) -> Result<Owner, Error> {
         let record = self.work()?.cell.get();

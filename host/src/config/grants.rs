@@ -26,8 +26,9 @@ pub struct Grant {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Containers {
-    /// Folders of the board that may be mounted, with everything below them. Volumes of the engine always may.
-    pub mounts: Vec<PathBuf>,
+    /// Folders of the board, and volumes of the engine, that may be mounted: exactly these. What is below a folder is not
+    /// granted apart from it: whoever can write there could put a link in its place.
+    pub mounts: Vec<String>,
     /// Networks that may be asked for, `host` among them if the operator wants that. `bridge` and `none` always may.
     pub networks: Vec<String>,
     /// Ports of the board that may be published, such as `"8000-8999,9443"`.
@@ -89,8 +90,8 @@ impl Grant {
             })?;
         }
         let mounts = self.containers.iter().flat_map(|containers| &containers.mounts);
-        for path in mounts {
-            absolute(path, || format!("plugins.grants.{plugin}.containers.mounts"))?;
+        for mount in mounts.filter(|mount| !is_volume(mount)) {
+            absolute(Path::new(mount), || format!("plugins.grants.{plugin}.containers.mounts"))?;
         }
         let hex = |digest: &String| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         require(self.sha256.as_ref().is_none_or(hex), || {
@@ -99,6 +100,12 @@ impl Grant {
             )
         })
     }
+}
+
+/// Whether a mount's source is the name of a volume.
+pub fn is_volume(source: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    source.starts_with(|c: char| c.is_ascii_alphanumeric()) && source.chars().all(plain)
 }
 
 fn absolute(path: &Path, key: impl Fn() -> String) -> Result<(), String> {

@@ -108,7 +108,13 @@ fn shared_cores(
     let all = there.saturating_mul(capacity.overcommit.into());
     let free = all.saturating_sub(promised).min(there);
     if u64::from(required.cores) <= free {
-        return Ok(capacity.shared_cores.iter().copied().collect());
+        // What was given away before the configuration set it aside is not shared.
+        let own = || holders.iter().filter(|holder| !holder.allocation.shared);
+        let taken = |core: &&u32| own().any(|holder| holder.allocation.cores.contains(core));
+        let cores: Vec<u32> = capacity.shared_cores.iter().filter(|core| !taken(core)).copied().collect();
+        if cores.len() >= required.cores as usize {
+            return Ok(cores);
+        }
     }
     let NoRoom(mut refusal) = no_room(
         format!("{} to share", plural(required.cores as usize, "core")),

@@ -9,6 +9,11 @@ use crate::capability::kernel::memory_total;
 use crate::config;
 use crate::model::GpuReading;
 
+/// Which boot of the board this is: what ran in another one does not run.
+pub fn boot() -> std::io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
 /// What the board has for instances, within what the operator gives; or why nothing can be deployed.
 pub fn capacity(config: &config::Deploy, replay: bool, gpus: &[GpuReading]) -> Result<Capacity, String> {
     if replay {

@@ -13,23 +13,42 @@ pub(super) enum Verdict {
     StartAgain,
     /// It ended by itself.
     Ended(Phase),
+    /// It had ended, and runs.
+    Runs,
     /// It should not be there.
     Remove,
 }
 
-/// For a record that nobody drives. `outage`: the board, the engine or the agent was down since it was seen running, so
-/// an end may not have been its own. The backend, asked to start it, may know better.
-pub(super) fn compare(record: &Record, found: Option<&Found>, outage: bool) -> Verdict {
+/// What was down since an instance was seen running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outage {
+    /// Nothing that is known of.
+    None,
+    /// The agent alone, or the engine with it.
+    Agent,
+    /// The engine.
+    Engine,
+    /// The board.
+    Board,
+}
+
+/// For a record that nobody drives. After an outage an end may not have been its own; the backend, asked to start it, may
+/// know better.
+pub(super) fn compare(record: &Record, found: Option<&Found>, outage: Outage) -> Verdict {
     let state = found.map(|found| found.state);
     let there =
         matches!(state, Some(InstanceState::Running | InstanceState::Pending | InstanceState::Sleeping));
     match &record.phase {
         Phase::Running if there => Verdict::Agreed,
-        Phase::Running if outage => Verdict::StartAgain,
-        Phase::Running => Verdict::Ended(ended(found)),
+        Phase::Running => match (outage, state) {
+            (Outage::Board | Outage::Engine, _) => Verdict::StartAgain,
+            // It may have been killed with its engine, which nobody saw; what ended well ended by itself.
+            (Outage::Agent, Some(InstanceState::Failed) | None) => Verdict::StartAgain,
+            _ => Verdict::Ended(ended(found)),
+        },
         Phase::Stopped if found.is_some() => Verdict::Remove,
-        // What ended by itself stays there for its log. It holds nothing of the board any more, so it must not run.
-        Phase::Ended { .. } if there => Verdict::Remove,
+        // What ended by itself stays there for its log, and holds nothing of the board any more.
+        Phase::Ended { .. } if there => Verdict::Runs,
         Phase::Ended { .. } | Phase::Stopped => Verdict::Agreed,
         // Somebody drives these, or will.
         Phase::Clearing | Phase::Starting | Phase::Stopping | Phase::RollingBack { .. } => Verdict::Agreed,

@@ -52,6 +52,7 @@ pub(super) struct Driver<B> {
     pub(super) work: Work,
     pub(super) stop: CancellationToken,
     pub(super) news: mpsc::UnboundedSender<News>,
+    pub(super) boot: String,
 }
 
 impl<B: Backends> Driver<B> {
@@ -83,7 +84,7 @@ impl<B: Backends> Driver<B> {
         loop {
             let phase = self.cell().with(|record| record.phase.clone());
             if self.stop.is_cancelled() && !matches!(phase, Phase::Stopping | Phase::Stopped) {
-                self.enter(Phase::Stopping).await;
+                self.begin_to_stop().await;
                 continue;
             }
             match phase {
@@ -168,6 +169,7 @@ impl<B: Backends> Driver<B> {
         record.enter(Phase::Running);
         record.known_as(found.id.clone());
         record.name.clone_from(&found.name);
+        record.boot.clone_from(&self.boot);
         info!(uuid = %record.order.uuid, backend = record.order.kind, id = ?found.id, "deployed");
         // It runs; a restart that reads the phase before would find that out.
         if let Err(error) = self.cell().replace(record.clone()).await {
@@ -194,6 +196,17 @@ impl<B: Backends> Driver<B> {
                     pause = (pause * 2).min(LAST_PAUSE);
                 }
             }
+        }
+    }
+
+    /// A full disk must not keep an instance from being ended: it may be what fills it. Nobody is told that it is stopped
+    /// before that is written down, so a restart in between is a stop that was not confirmed.
+    async fn begin_to_stop(&self) {
+        if let Err(error) = self.write(Phase::Stopping).await {
+            warn!(uuid = %self.uuid(), error = chain(&error), "not written down; it is stopped all the same");
+            let mut record = self.cell().get();
+            record.enter(Phase::Stopping);
+            self.cell().remember(record);
         }
     }
 

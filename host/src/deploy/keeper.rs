@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use super::admission::{Capacity, Holder, admit};
 use super::backend::{Backends, Fault, Found, Work};
 use super::cell::Cell;
-use super::compare::{Verdict, compare};
+use super::compare::{Outage, Verdict, compare, ended as ended_phase};
 use super::driver::{Driver, Driving, Intent, News};
 use super::ledger::Ledger;
 use super::order::{Allocation, Id, Order};
@@ -38,14 +38,22 @@ const LINGER: u64 = 120;
 const MOST: usize = 1024;
 /// Stopped ones that are remembered.
 const STOPPED: usize = 256;
+/// To whoever waits for a start.
+const STOPPED_MEANWHILE: &str = "it was stopped while it was being started";
+/// Orders that backends are asked about at once.
+const CHECKS: usize = 256;
 
 /// Owns the deployments.
 pub struct Keeper<B, C> {
     backends: B,
     capacity: C,
     ledger: Arc<Ledger>,
+    /// Which boot of the board this is.
+    boot: String,
     damaged: usize,
     entries: BTreeMap<String, Entry>,
+    /// Orders that their backend is asked about: a stop takes them back.
+    checking: BTreeMap<u64, Order>,
     /// By backend: when it was asked last, whether it is being asked, whether it ever answered.
     surveys: BTreeMap<String, Surveyed>,
     /// Counts what changes, so that a survey from before a change is not held against it.
@@ -61,11 +69,13 @@ struct Surveyed {
     under_way: bool,
     answered: bool,
     complained: bool,
+    /// The most instances without a record that were complained of.
+    strangers: usize,
 }
 
 /// What comes back from tasks that are not drivers.
 enum Event {
-    Checked { order: Order, checked: Result<(), Fault>, reply: oneshot::Sender<Reply> },
+    Checked { check: u64, checked: Result<(), Fault>, reply: oneshot::Sender<Reply> },
     Surveyed { kind: String, began: u64, found: Result<Vec<Found>, Fault> },
 }
 
@@ -75,20 +85,22 @@ where
     C: Fn() -> Result<Capacity, String> + Send + 'static,
 {
     /// Reads the records. `capacity` is asked at each admission; its error says why nothing can be deployed here.
-    pub fn new(backends: B, capacity: C, ledger: Ledger) -> std::io::Result<Self> {
+    pub fn new(backends: B, capacity: C, ledger: Ledger, boot: String) -> std::io::Result<Self> {
         let (records, damaged) = ledger.load()?;
         let ledger = Arc::new(ledger);
-        // While the agent was away, the board or an engine may have been too.
         let entry = |record: Record| {
+            let outage = if record.boot == boot { Outage::Agent } else { Outage::Board };
             let uuid = record.order.uuid.clone();
-            (uuid, Entry::new(Cell::new(record, Arc::clone(&ledger)), true))
+            (uuid, Entry::new(Cell::new(record, Arc::clone(&ledger)), outage))
         };
         let entries = records.into_iter().map(entry).collect();
         Ok(Self {
             backends,
             capacity,
+            boot,
             damaged,
             entries,
+            checking: BTreeMap::new(),
             surveys: BTreeMap::new(),
             clock: 0,
             news: mpsc::unbounded_channel(),
@@ -98,10 +110,15 @@ where
         })
     }
 
+    /// Lets everybody know how they are.
+    pub fn publish(&self, ends: &Ends) {
+        ends.views.send_replace(Arc::new(self.views()));
+    }
+
     /// Keeps them until told to stop. What is under way then is left as it is: the next start goes on from there.
     pub async fn run(mut self, mut ends: Ends, stop: CancellationToken) {
         self.resume();
-        ends.views.send_replace(Arc::new(self.views()));
+        self.publish(&ends);
         let kinds = tokio::select! {
             kinds = self.backends.kinds() => kinds,
             () = stop.cancelled() => return,
@@ -118,7 +135,7 @@ where
                 Some(job) = ends.jobs.recv() => self.take(job),
                 _ = tick.tick() => self.survey(),
             }
-            ends.views.send_replace(Arc::new(self.views()));
+            self.publish(&ends);
         }
     }
 
@@ -146,27 +163,42 @@ where
     }
 
     /// Asks the backend about the order, before anything is admitted.
-    fn check(&self, order: Order, reply: oneshot::Sender<Reply>) {
+    fn check(&mut self, order: Order, reply: oneshot::Sender<Reply>) {
         if !self.surveys.contains_key(&order.kind) {
             let known: Vec<_> = self.surveys.keys().map(String::as_str).collect();
             let message =
                 format!("type {:?} is not served here; known are: {}", order.kind, known.join(", "));
             return answer(reply, Reply::new(Outcome::UnknownType, message));
         }
+        if self.checking.len() >= CHECKS {
+            let message = format!("{CHECKS} orders are looked at already; ask again");
+            return answer(reply, Reply::new(Outcome::NotNow, message));
+        }
+        self.clock += 1;
+        let check = self.clock;
+        self.checking.insert(check, order.clone());
         let (backends, events) = (self.backends.clone(), self.found.0.clone());
         self.tasks.spawn(async move {
             let checked = backends.check(&order).await;
             // The keeper is gone when the agent stops.
-            let _stopping = events.send(Event::Checked { order, checked, reply }).is_err();
+            let _stopping = events.send(Event::Checked { check, checked, reply }).is_err();
         });
+    }
+
+    /// Takes back what is only being looked at yet. Whether there was anything.
+    fn take_back(&mut self, uuid: &str) -> bool {
+        let before = self.checking.len();
+        self.checking.retain(|_, order| order.uuid != uuid);
+        self.checking.len() < before
     }
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Checked { order, checked: Ok(()), reply } => self.start(order, reply),
-            Event::Checked { checked: Err(fault), reply, .. } => {
-                answer(reply, Reply::new(fault.outcome(), fault.detail));
-            }
+            Event::Checked { check, checked, reply } => match (self.checking.remove(&check), checked) {
+                (Some(order), Ok(())) => self.start(order, reply),
+                (Some(_), Err(fault)) => answer(reply, Reply::new(fault.outcome(), fault.detail)),
+                (None, _) => answer(reply, Reply::new(Outcome::Conflict, STOPPED_MEANWHILE)),
+            },
             Event::Surveyed { kind, began, found } => {
                 let surveyed = self.surveys.entry(kind.clone()).or_default();
                 surveyed.under_way = false;
@@ -193,7 +225,7 @@ where
             match () {
                 () if again => {}
                 // Something is written down, or cleared away: that is soon over.
-                () if record.phase.over() && !stopping => return entry.then.push((order, reply)),
+                () if record.phase.over() && !stopping => return entry.wait_with(order, reply),
                 () if stopping => {
                     let message = "it is being stopped; order it again when it is STOPPED";
                     return answer(reply, Reply::new(Outcome::Conflict, message));
@@ -206,7 +238,7 @@ where
                     return answer(reply, Reply::new(Outcome::Conflict, message));
                 }
                 () => {
-                    entry.waiting.push((Wish::Start, reply));
+                    entry.wait(Wish::Start, reply);
                     // What ran a moment ago is looked at again: the answer is about now.
                     if entry.driving.is_none() {
                         self.drive(&uuid, Intent::Resume, false);
@@ -215,7 +247,7 @@ where
                 }
             }
         }
-        if !again && self.entries.len() >= MOST {
+        if !again && self.entries.len() >= MOST && !self.make_room() {
             let message = format!("{MOST} deployments are known here; stop some that ended");
             return answer(reply, Reply::new(Outcome::NoRoom, message));
         }
@@ -229,10 +261,12 @@ where
         if let Some(before) = &before {
             // Earlier ids of the uuid go on to mean it.
             record.ids.clone_from(&before.ids);
+            // What the backend wrote down is about what the earlier run left, among other things.
+            record.notes.clone_from(&before.notes);
         }
-        let mut entry = Entry::new(Cell::new(record.clone(), Arc::clone(&self.ledger)), false);
+        let mut entry = Entry::new(Cell::new(record.clone(), Arc::clone(&self.ledger)), Outage::None);
         entry.before = before;
-        entry.waiting.push((Wish::Start, reply));
+        entry.wait(Wish::Start, reply);
         self.entries.insert(uuid.clone(), entry);
         self.drive(&uuid, Intent::Begin(Box::new(record)), false);
     }
@@ -251,7 +285,11 @@ where
     }
 
     fn stop(&mut self, kind: &str, uuid: &str, id: &Id, reply: oneshot::Sender<Reply>) {
+        let taken_back = self.take_back(uuid);
         let Some(entry) = self.entries.get_mut(uuid) else {
+            if taken_back {
+                return answer(reply, Reply::new(Outcome::Done, "stopped before it was begun"));
+            }
             let message = format!("{uuid} is not deployed here");
             return answer(reply, Reply::new(Outcome::WrongInstance, message));
         };
@@ -267,7 +305,7 @@ where
         if record.phase == Phase::Stopped && entry.driving.is_none() {
             return answer(reply, stopped(&record, "stopped already"));
         }
-        entry.waiting.push((Wish::Stop, reply));
+        entry.wait(Wish::Stop, reply);
         match &entry.driving {
             Some(driving) => driving.stop.cancel(),
             None => self.drive(uuid, Intent::Resume, true),
@@ -286,7 +324,13 @@ where
         let starts = !matches!(intent, Intent::Settle(_));
         entry.driving = Some(Driving { stop: stop.clone(), progress: progress.clone(), starts });
         let work = Work { cell: Arc::clone(&entry.cell), progress, cancelled: stop.clone() };
-        let driver = Driver { backends: self.backends.clone(), work, stop, news: self.news.0.clone() };
+        let driver = Driver {
+            backends: self.backends.clone(),
+            work,
+            stop,
+            news: self.news.0.clone(),
+            boot: self.boot.clone(),
+        };
         self.tasks.spawn(driver.run(intent));
     }
 
@@ -303,14 +347,23 @@ where
         }
     }
 
-    /// Nothing was done, so nothing is left of it.
+    /// Nothing was done, so nothing is left of it; nor may there be a record of it, which could have been written all the same.
     fn not_begun(&mut self, uuid: &str, reason: String) {
-        let Some(mut entry) = self.entries.remove(uuid) else { return };
+        let Some(entry) = self.entries.get_mut(uuid) else { return };
         warn!(uuid, reason, "a deployment cannot be written down, so it is not begun");
         entry.tell_all(|_| Reply::new(Outcome::NoSpace, reason.clone()));
-        if let Some(before) = entry.before {
+        let before = entry.before.take();
+        let undone = self.ledger.undo(uuid, before.as_ref());
+        if let Err(reason) = undone {
+            warn!(uuid, reason, "nor can that be undone, so it is stopped for as long as it takes");
+            entry.driving = None;
+            return self.drive(uuid, Intent::Resume, true);
+        }
+        self.entries.remove(uuid);
+        if let Some(before) = before {
             let cell = Cell::new(before, Arc::clone(&self.ledger));
-            self.entries.insert(uuid.to_owned(), Entry::new(cell, false));
+            let entry = Entry { unknown: false, ..Entry::new(cell, Outage::None) };
+            self.entries.insert(uuid.to_owned(), entry);
         }
     }
 
@@ -323,8 +376,9 @@ where
         entry.touched = clock;
         entry.driving = None;
         entry.before = None;
-        entry.outage = false;
+        entry.outage = Outage::None;
         entry.unknown = false;
+        entry.seen_ended = false;
         entry.live = found;
         if told_to_stop && record.phase != Phase::Stopped {
             // The order to stop came when the driver had looked for the last time.
@@ -336,7 +390,7 @@ where
                 Reply::new(*outcome, reason.clone().unwrap_or_else(|| "it ended".to_owned()))
             }
             (_, Wish::Stop) => stopped(&record, "stopped"),
-            (_, Wish::Start) => Reply::new(Outcome::Conflict, "it was stopped while it was being started"),
+            (_, Wish::Start) => Reply::new(Outcome::Conflict, STOPPED_MEANWHILE),
         });
         let then = std::mem::take(&mut entry.then);
         if record.phase == Phase::Stopped {
@@ -350,20 +404,37 @@ where
 
     /// Of what was stopped, the latest are remembered.
     fn forget(&mut self) {
-        let mut stopped: Vec<(u64, String)> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.driving.is_none())
-            .map(|(uuid, entry)| (entry.cell.get(), uuid))
-            .filter(|(record, _)| record.phase == Phase::Stopped)
-            .map(|(record, uuid)| (record.since, uuid.clone()))
-            .collect();
-        stopped.sort();
+        let stopped = self.oldest(|record, _| record.phase == Phase::Stopped);
         let surplus = stopped.len().saturating_sub(STOPPED);
-        for (_, uuid) in stopped.into_iter().take(surplus) {
-            match self.ledger.remove(&uuid) {
-                Ok(()) => drop(self.entries.remove(&uuid)),
-                Err(error) => warn!(uuid, %error, "a record cannot be removed"),
+        for uuid in stopped.into_iter().take(surplus) {
+            self.drop_record(&uuid);
+        }
+    }
+
+    /// Drops the one that ended first, of those that left nothing. False if there is none.
+    fn make_room(&mut self) -> bool {
+        let left_nothing =
+            |record: &Record, entry: &Entry| record.phase.over() && entry.live.is_none() && !entry.unknown;
+        self.oldest(left_nothing).first().is_some_and(|uuid| self.drop_record(uuid))
+    }
+
+    /// The first to be forgotten first: by the keeper's own count, since clocks are set.
+    fn oldest(&self, which: impl Fn(&Record, &Entry) -> bool) -> Vec<String> {
+        let idle = self.entries.iter().filter(|(_, entry)| entry.driving.is_none());
+        let mut found: Vec<(u64, u64, &String)> = idle
+            .filter(|(_, entry)| entry.cell.with(|record| which(record, entry)))
+            .map(|(uuid, entry)| (entry.touched, entry.cell.with(|record| record.since), uuid))
+            .collect();
+        found.sort();
+        found.into_iter().map(|(_, _, uuid)| uuid.clone()).collect()
+    }
+
+    fn drop_record(&mut self, uuid: &str) -> bool {
+        match self.ledger.remove(uuid) {
+            Ok(()) => self.entries.remove(uuid).is_some(),
+            Err(error) => {
+                warn!(uuid, %error, "a record cannot be removed");
+                false
             }
         }
     }
@@ -397,7 +468,9 @@ where
             let runs = entry.cell.with(|record| record.order.kind == kind && record.phase == Phase::Running);
             if runs && entry.driving.is_none() {
                 entry.unknown = true;
-                entry.outage |= fault.unreachable();
+                if fault.unreachable() {
+                    entry.outage = Outage::Engine;
+                }
                 concerned += 1;
             }
         }
@@ -433,19 +506,37 @@ where
         for (uuid, verdict) in verdicts {
             self.follow(&uuid, verdict);
         }
-        for lost in found.into_values() {
-            self.adopt(kind, lost);
-        }
+        let strangers: Vec<Found> = found.into_values().filter_map(|lost| self.adopt(kind, lost)).collect();
+        self.complain(kind, &strangers);
+    }
+
+    /// Once, and again when they become more: there is a survey every other second.
+    fn complain(&mut self, kind: &str, strangers: &[Found]) {
+        let surveyed = self.surveys.entry(kind.to_owned()).or_default();
+        let (Some(one), true) = (strangers.first(), strangers.len() > surveyed.strangers) else { return };
+        surveyed.strangers = strangers.len();
+        error!(
+            kind,
+            instances = strangers.len(),
+            uuid = one.uuid,
+            id = ?one.id,
+            "found without a record, and nothing says what they were; they are left alone: remove them by hand"
+        );
     }
 
     fn follow(&mut self, uuid: &str, verdict: Verdict) {
         let Some(entry) = self.entries.get_mut(uuid) else { return };
         match verdict {
-            Verdict::Agreed => entry.outage = false,
+            Verdict::Agreed => {
+                entry.outage = Outage::None;
+                entry.seen_ended = false;
+            }
             Verdict::StartAgain => {
                 info!(uuid, "it went down with the board or its engine; it is started again");
                 self.drive(uuid, Intent::Resume, false);
             }
+            // Somebody may be starting it again at this moment: it is looked at once more.
+            Verdict::Ended(_) if !entry.seen_ended => entry.seen_ended = true,
             Verdict::Ended(phase) => {
                 let reason = entry.live.as_ref().and_then(|live| live.reason.clone());
                 warn!(uuid, reason, "it ended by itself");
@@ -454,6 +545,7 @@ where
                 // What it holds is free when that is written down, not before: a restart must not find it held twice.
                 self.drive(uuid, Intent::Settle(Box::new(record)), false);
             }
+            Verdict::Runs => self.take_in(uuid),
             Verdict::Remove => {
                 warn!(uuid, "something is there that should not be; it is removed");
                 self.drive(uuid, Intent::Resume, false);
@@ -462,39 +554,77 @@ where
     }
 
     /// Something that this agent made, and of which there is no record: the record was lost. It is made again from what
-    /// was attached, unless what it holds is somebody else's by now.
-    fn adopt(&mut self, kind: &str, lost: Found) {
-        if self.entries.contains_key(&lost.uuid) {
-            error!(
-                uuid = lost.uuid,
-                kind, "two backends have something of one uuid; the one without a record is left alone"
-            );
-            return;
-        }
+    /// was attached, unless what it holds is somebody else's by now. One of which nothing is known comes back.
+    fn adopt(&mut self, kind: &str, lost: Found) -> Option<Found> {
         let attached = lost.record.as_deref().and_then(|text| serde_json::from_str::<Attached>(text).ok());
+        let is_right = |attached: &Attached| attached.order.uuid == lost.uuid && attached.order.kind == kind;
+        let attached = attached.filter(is_right);
+        // What another backend has under this uuid stays what the uuid means.
         let Some(Attached { order, allocation }) =
-            attached.filter(|attached| attached.order.uuid == lost.uuid)
+            attached.filter(|_| !self.entries.contains_key(&lost.uuid))
         else {
-            error!(uuid = lost.uuid, kind, id = ?lost.id, "found without a record, and nothing says what it was; remove it by hand");
-            return;
+            return Some(lost);
         };
-        let free = self.admit(&order).is_ok() && !self.overlaps(&allocation);
+        let free = self.fits(&order, &allocation);
         let uuid = lost.uuid.clone();
-        let mut record = Record::new(order, allocation, if free { Phase::Running } else { Phase::Stopping });
+        let ended = matches!(lost.state, InstanceState::Failed | InstanceState::Stopped);
+        let phase = match () {
+            // A damaged record and an instance that is down are what a board that lost its power leaves.
+            () if ended && self.damaged == 0 => ended_phase(Some(&lost)),
+            () if free => Phase::Running,
+            () => Phase::Stopping,
+        };
+        let mut record = Record::new(order, allocation, phase);
         record.known_as(lost.id.clone());
         record.name.clone_from(&lost.name);
-        warn!(uuid, kind, adopted = free, "found without a record");
-        let entry = Entry::new(Cell::new(record.clone(), Arc::clone(&self.ledger)), false);
+        record.boot.clone_from(&self.boot);
+        warn!(uuid, kind, phase = record.phase.as_str(), "found without a record");
+        let settled = record.phase.over();
+        if settled {
+            record.allocation = Allocation::default();
+        }
+        let entry = Entry::new(Cell::new(record.clone(), Arc::clone(&self.ledger)), Outage::None);
         self.entries.insert(uuid.clone(), entry);
-        self.drive(&uuid, Intent::Begin(Box::new(record)), false);
+        let record = Box::new(record);
+        let intent = if settled { Intent::Settle(record) } else { Intent::Begin(record) };
+        self.drive(&uuid, intent, false);
+        None
+    }
+
+    /// Whether an allocation of before can be held again.
+    fn fits(&self, order: &Order, allocation: &Allocation) -> bool {
+        self.admit(order).is_ok() && !self.overlaps(allocation)
+    }
+
+    /// What had ended runs again, by somebody else's hand. If what it holds is free, it is as it was ordered; if not, it is
+    /// removed.
+    fn take_in(&mut self, uuid: &str) {
+        let Some(entry) = self.entries.get(uuid) else { return };
+        let mut record = entry.cell.get();
+        let found = entry.live.clone();
+        let attached = found.as_ref().and_then(|found| found.record.as_deref());
+        let attached = attached.and_then(|text| serde_json::from_str::<Attached>(text).ok());
+        let free = attached.filter(|attached| {
+            attached.order == record.order && self.fits(&attached.order, &attached.allocation)
+        });
+        let Some(Attached { allocation, .. }) = free else {
+            warn!(uuid, "something is there that should not be; it is removed");
+            return self.drive(uuid, Intent::Resume, false);
+        };
+        info!(uuid, "it runs again, started by somebody else");
+        record.allocation = allocation;
+        record.enter(Phase::Running);
+        // Held from now on; the driver writes it down first of all.
+        entry.cell.remember(record.clone());
+        self.drive(uuid, Intent::Begin(Box::new(record)), false);
     }
 
     fn overlaps(&self, allocation: &Allocation) -> bool {
         self.entries.values().any(|entry| {
             entry.cell.with(|record| {
                 let theirs = &record.allocation;
-                let cores =
-                    !allocation.shared && allocation.cores.iter().any(|core| theirs.cores.contains(core));
+                let both_share = allocation.shared && theirs.shared;
+                let cores = !both_share && allocation.cores.iter().any(|core| theirs.cores.contains(core));
                 let gpus = allocation
                     .gpus
                     .iter()

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tracing::{error, warn};
 
 use super::record::Record;
+use crate::error::chain;
 
 /// Longest record. Its parts are bounded, so a longer file is not one.
 const LIMIT: u64 = 1 << 20;
@@ -27,6 +28,15 @@ pub struct NotWritten {
     path: PathBuf,
     #[source]
     source: io::Error,
+}
+
+/// Why a record is not had. What the disk does not give now is not damaged.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Damaged(String),
 }
 
 /// The folder of the records.
@@ -52,14 +62,19 @@ impl Ledger {
                 Some("record") => {}
                 // Of a write that was cut short; what it was to replace is still there.
                 Some("new") => {
-                    fs::remove_file(&path)?;
+                    // One that cannot be removed is in nobody's way but the next write's, which says so.
+                    let _kept = fs::remove_file(&path).is_err();
                     continue;
                 }
                 _ => continue,
             }
             match self.read(&path) {
                 Ok(record) => records.push(record),
-                Err(reason) => {
+                Err(Unread::Io(error)) => {
+                    damaged += 1;
+                    error!(record = %path.display(), %error, "a deployment's record cannot be read; it is left where it is");
+                }
+                Err(Unread::Damaged(reason)) => {
                     damaged += 1;
                     let aside = path.with_extension("damaged");
                     error!(record = %path.display(), kept = %aside.display(), reason, "a deployment's record is damaged and is set aside");
@@ -73,18 +88,20 @@ impl Ledger {
         Ok((records, damaged))
     }
 
-    fn read(&self, path: &Path) -> Result<Record, String> {
-        let mut text = String::new();
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        file.take(LIMIT).read_to_string(&mut text).map_err(|error| error.to_string())?;
-        let (sum, record) = text.split_once('\n').ok_or("it has no second line")?;
+    fn read(&self, path: &Path) -> Result<Record, Unread> {
+        let damaged = |reason: &str| Unread::Damaged(reason.to_owned());
+        let mut bytes = Vec::new();
+        File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
+        let text = String::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
+        let (sum, record) = text.split_once('\n').ok_or_else(|| damaged("it has no second line"))?;
         if sum != sha256(record.as_bytes()) {
-            return Err("its content is not what was written".to_owned());
+            return Err(damaged("its content is not what was written"));
         }
-        let record: Record = serde_json::from_str(record).map_err(|error| error.to_string())?;
+        let record: Record =
+            serde_json::from_str(record).map_err(|error| Unread::Damaged(error.to_string()))?;
         match self.path(&record.order.uuid) == path {
             true => Ok(record),
-            false => Err("it is of another uuid than its name says".to_owned()),
+            false => Err(damaged("it is of another uuid than its name says")),
         }
     }
 
@@ -104,6 +121,18 @@ impl Ledger {
         self.sync()
     }
 
+    /// Makes sure that a write that failed left what was there before: it may have come as far as the rename.
+    pub fn undo(&self, uuid: &str, before: Option<&Record>) -> Result<(), String> {
+        let path = self.path(uuid);
+        let there =
+            if path.exists() { Some(self.read(&path).map_err(|unread| unread.to_string())?) } else { None };
+        match before {
+            before if there.as_ref() == before => Ok(()),
+            Some(before) => self.write(before).map_err(|error| chain(&error)),
+            None => self.remove(uuid).map_err(|error| error.to_string()),
+        }
+    }
+
     /// Forgets one.
     pub fn remove(&self, uuid: &str) -> io::Result<()> {
         match fs::remove_file(self.path(uuid)) {
@@ -118,7 +147,7 @@ impl Ledger {
     }
 
     /// A uuid is any text, so a file is named by its digest.
-    fn path(&self, uuid: &str) -> PathBuf {
+    pub(super) fn path(&self, uuid: &str) -> PathBuf {
         let digest = sha256(uuid.as_bytes());
         self.folder.join(digest.get(..32).unwrap_or(&digest)).with_extension("record")
     }
@@ -143,12 +172,11 @@ mod tests {
     fn what_is_written_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(dir.path()).unwrap();
-        for uuid in ["a", "../../etc/passwd", "节点"] {
-            ledger.write(&record(uuid)).unwrap();
+        let written = ["../../etc/passwd", "a", "节点"].map(record);
+        for record in &written {
+            ledger.write(record).unwrap();
         }
-        let (records, damaged) = ledger.load().unwrap();
-        assert_eq!((records.len(), damaged), (3, 0));
-        assert_eq!(records.first(), Some(&record("../../etc/passwd")));
+        assert_eq!(ledger.load().unwrap(), (written.to_vec(), 0));
         ledger.remove("a").unwrap();
         ledger.remove("a").unwrap();
         assert_eq!(ledger.load().unwrap().0.len(), 2);

@@ -35,6 +35,9 @@ pub struct Record {
     pub ids: Vec<Id>,
     /// What the backend calls it.
     pub name: String,
+    /// The boot of the board in which it ran last.
+    #[serde(default)]
+    pub boot: String,
     /// When the phase began, in seconds since 1970.
     pub since: u64,
     /// What the backend wrote down.
@@ -127,6 +130,7 @@ impl Record {
             phase,
             ids: Vec::new(),
             name,
+            boot: String::new(),
             since: now(),
             notes: std::collections::BTreeMap::new(),
         }

@@ -17,6 +17,7 @@ use crate::model::InstanceState;
 struct Board {
     fake: Fake,
     state_dir: tempfile::TempDir,
+    boot: u32,
 }
 
 /// One life of the agent.
@@ -29,7 +30,7 @@ impl Board {
     fn new() -> Self {
         let fake = Fake::default();
         fake.engine().pace = Duration::from_millis(40);
-        Self { fake, state_dir: tempfile::tempdir().unwrap() }
+        Self { fake, state_dir: tempfile::tempdir().unwrap(), boot: 1 }
     }
 
     fn live(&self) -> Life {
@@ -44,7 +45,7 @@ impl Board {
             })
         };
         let ledger = Ledger::open(self.state_dir.path()).unwrap();
-        let keeper = Keeper::new(self.fake.clone(), capacity, ledger).unwrap();
+        let keeper = Keeper::new(self.fake.clone(), capacity, ledger, self.boot.to_string()).unwrap();
         let (deployments, ends) = Deployments::new();
         runtime.spawn(keeper.run(ends, CancellationToken::new()));
         Life { runtime, deployments }
@@ -265,13 +266,14 @@ fn a_disk_that_is_full_begins_nothing() {
     let life = board.live();
     life.start(order("ran"));
     life.stop("ran");
-    let folder = board.state_dir.path().join("deployments");
-    let aside = board.state_dir.path().join("aside");
-    std::fs::rename(&folder, &aside).unwrap();
+    // Something is in the way of the files that are written first.
+    let ledger = Ledger::open(board.state_dir.path()).unwrap();
+    let in_the_way = ["u", "ran"].map(|uuid| ledger.path(uuid).with_extension("new"));
+    in_the_way.iter().for_each(|path| std::fs::create_dir(path).unwrap());
     assert_eq!(life.start(order("u")).outcome, Outcome::NoSpace);
     assert_eq!(life.start(order("ran")).outcome, Outcome::NoSpace);
     assert_eq!((life.state("u"), life.state("ran")), (None, Some(InstanceState::Stopped)));
-    std::fs::rename(&aside, &folder).unwrap();
+    in_the_way.iter().for_each(|path| std::fs::remove_dir(path).unwrap());
     assert_eq!(board.fake.engine().made, 1);
     assert_eq!(life.start(order("ran")).outcome, Outcome::Done);
 }

@@ -9,11 +9,13 @@ use tokio::time::timeout;
 use wasmtime::UpdateDeadline;
 use wasmtime::component::Component;
 
+use super::bindings::cardcage::types::errors::Error;
 use super::bindings::deploy::cardcage::types::deployment as wit;
 use super::bindings::deploy::{Backend, BackendPre};
 use super::convert;
 use super::instance::{CallError, Capabilities, State, ended, store};
 use super::runtime::Runtime;
+use crate::capability::deploys::{BREATH, CALLS};
 use crate::deploy::{Fault, Found, Id, Order};
 use crate::model::{InstanceState, Usage};
 
@@ -22,7 +24,7 @@ const CHECK: Duration = Duration::from_secs(5);
 const START: Duration = Duration::from_secs(60 * 60);
 const STOP: Duration = Duration::from_secs(10 * 60);
 const SURVEY: Duration = Duration::from_secs(90);
-/// Instances that one survey may name.
+/// Instances that one survey may name: as many deployments as there may be. What is cut off would be taken for gone.
 const INSTANCES: usize = 4096;
 
 /// A backend whose imports were matched with what the agent has.
@@ -88,13 +90,17 @@ impl LinkedBackend {
             Ok(Ok(Err(error))) => {
                 Err(Fault { code: convert::text(error.code, 64), detail: convert::text(error.detail, 1024) })
             }
-            Ok(Err(error)) => Err(failed(ended(&store, &error, longest))),
+            Ok(Err(error)) => Err(failed(match ended(&store, &error, longest) {
+                CallError::Deadline(_) if store.data().deploys.is_restless() => CallError::Restless(CALLS),
+                CallError::Deadline(_) => CallError::Breathless(BREATH),
+                error => error,
+            })),
             Err(_) => Err(failed(CallError::Deadline(longest))),
         }
     }
 }
 
-type Answered = Result<Answer, super::bindings::cardcage::types::errors::Error>;
+type Answered = Result<Answer, Error>;
 
 async fn answer(
     backend: &Backend,
@@ -109,11 +115,15 @@ async fn answer(
             .call_start(store, &into_wit(order))
             .await?
             .map(|instance| Answer::Started(found(instance))),
-        Question::Survey => deployer
-            .call_survey(store)
-            .await?
-            .map(|instances| Answer::Surveyed(instances.into_iter().take(INSTANCES).map(found).collect())),
+        Question::Survey => deployer.call_survey(store).await?.and_then(surveyed),
     })
+}
+
+fn surveyed(instances: Vec<wit::Instance>) -> Answered {
+    match instances.len() {
+        0..=INSTANCES => Ok(Answer::Surveyed(instances.into_iter().map(found).collect())),
+        count => Err(Error::new("too-large", format!("{count} instances, of which {INSTANCES} are taken"))),
+    }
 }
 
 fn into_wit(order: &Order) -> wit::Order {

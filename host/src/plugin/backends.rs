@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::admit::Admitted;
 use super::backend::{Answer, LinkedBackend, Question};
@@ -134,15 +135,36 @@ impl PluginBackends {
     ) -> Result<Answer, Fault> {
         let served = self.served(kind).await?;
         let plugin = &served.plugin;
-        let deploys = Deploys::new(
-            plugin.package().name.clone(),
-            plugin.grants.deploys.clone(),
-            Arc::clone(&self.mechanisms),
-            work,
-            seen,
-        );
+        let deploys = self.deploys(&served, work, seen);
         let capabilities = served.kit.capabilities(&plugin.grants, &served.senses, deploys);
         served.linked.ask(&served.kit.runtime, capabilities, &plugin.settings, question).await
+    }
+
+    fn deploys(&self, served: &Served, work: Option<Work>, seen: Seen) -> Deploys {
+        let (name, grants) = (served.plugin.package().name.clone(), served.plugin.grants.deploys.clone());
+        Deploys::new(name, grants, Arc::clone(&self.mechanisms), work, seen)
+    }
+
+    /// A backend that says it has stopped something may be wrong: what is left would run, and hold cores that are given
+    /// to others.
+    async fn remove_leftovers(&self, kind: &str, work: Work) -> Result<(), Fault> {
+        let served = self.served(kind).await?;
+        let package = served.plugin.package();
+        let uuid = work.cell.with(|record| record.order.uuid.clone());
+        let call = async {
+            self.deploys(&served, Some(work), Seen::default())
+                .call()?
+                .remove_leftovers(&package.imports)
+                .await
+        };
+        match call.await {
+            Ok(0) => {}
+            Ok(left) => {
+                warn!(uuid, plugin = %package.name, left, "said to be stopped, and was there; the agent removed it")
+            }
+            Err(error) => return Err(Fault::new(&error.code, error.detail)),
+        }
+        Ok(())
     }
 }
 
@@ -167,7 +189,8 @@ impl Backends for PluginBackends {
 
     async fn stop(&self, work: Work) -> Result<(), Fault> {
         let order = work.cell.with(|record| record.order.clone());
-        self.ask(&order.kind, Some(work), Seen::default(), Question::Stop(&order)).await.map(|_| ())
+        self.ask(&order.kind, Some(work.clone()), Seen::default(), Question::Stop(&order)).await?;
+        self.remove_leftovers(&order.kind, work).await
     }
 
     async fn survey(&self, kind: &str) -> Result<Vec<Found>, Fault> {

@@ -297,3 +297,24 @@ pub(super) fn ended(store: &Store<State>, error: &wasmtime::Error, deadline: Dur
         false => CallError::Trap(what),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_instances_of_one_plugin_share_what_it_may_have() {
+        let pool = Pool::default();
+        let instance = || Limits { pool: pool.clone(), ..Limits::default() };
+        let grows = |limits: &mut Limits, to: usize| limits.memory_growing(0, to, None).unwrap();
+        let mut four: Vec<Limits> = (0..4).map(|_| instance()).collect();
+        assert!(!grows(&mut four[0], MEMORY + 1) && four[0].refused);
+        assert!(four.iter_mut().all(|limits| grows(limits, MEMORY)));
+        let mut fifth = instance();
+        assert!(!grows(&mut fifth, 1) && fifth.refused);
+        // What one had is free when it ends.
+        four.pop();
+        assert!(grows(&mut fifth, MEMORY));
+        assert!(!grows(&mut instance(), 1));
+    }
+}

@@ -1,5 +1,6 @@
 //! `POST /deploy`: the request becomes an order, what became of it the reply.
 
+pub use cardcage_wire::board::DEPLOY_LIMIT as LIMIT;
 use cardcage_wire::board::{
     BadDeploy, DeployReply, DeployRequest, DeployStart, Echo, Envelope, Id as WireId, Outcome as WireOutcome,
     Require,

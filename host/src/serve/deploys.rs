@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use cardcage_daemon::body::{self, BodyError};
 use cardcage_daemon::token::Token;
-use cardcage_wire::board::DEPLOY_LIMIT;
 use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, StatusCode};
@@ -75,7 +74,7 @@ impl Deploys {
         B: Body<Data = bytes::Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let bytes = match body::read(request.into_body(), DEPLOY_LIMIT, BODY).await {
+        let bytes = match body::read(request.into_body(), deploy::LIMIT, BODY).await {
             Ok(bytes) => bytes,
             Err(error) => return unread(&error),
         };

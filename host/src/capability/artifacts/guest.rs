@@ -81,9 +81,12 @@ impl Call {
     /// A host that is not granted is named with what would grant it.
     fn explain(&self, error: &real::Error) -> Error {
         match error {
-            real::Error::Denied { host, .. } => Error::new(
+            real::Error::Denied { what, host } => Error::new(
                 "denied",
-                format!("{error}; grant it with [plugins.grants.{}] artifacts = [\"{host}\"]", self.backend),
+                format!(
+                    "{what}: {host} is not granted; grant it with [plugins.grants.{}] artifacts = [\"{host}\"]",
+                    self.backend
+                ),
             ),
             error => from_real(error),
         }

@@ -135,6 +135,16 @@ impl Call {
         Ok(found.into_iter().map(|info| info.id).collect())
     }
 
+    /// Ends and removes what the backend left of the deployment; how many.
+    pub(crate) async fn remove_containers(&self) -> Result<usize, Error> {
+        let left = self.find_containers().await?;
+        for id in &left {
+            self.engine()?.stop(id, 0).await?;
+            self.engine()?.remove(id).await?;
+        }
+        Ok(left.len())
+    }
+
     async fn survey_containers(&self) -> Result<Vec<wit::Info>, Error> {
         let found = self.engine()?.survey(self.backend.as_str()).await?;
         found.iter().for_each(|info| self.seen.add(&info.uuid, &info.record));

@@ -95,6 +95,16 @@ impl Call {
         .await
     }
 
+    /// Ends and removes what the backend left of the deployment; how many.
+    pub(crate) async fn remove_programs(&self) -> Result<usize, Error> {
+        let uuid = self.work()?.cell.with(|record| record.order.uuid.clone());
+        if self.find_process(&uuid).await?.is_none() {
+            return Ok(0);
+        }
+        self.programs(move |programs| programs.stop(&uuid).and_then(|()| programs.remove(&uuid))).await?;
+        Ok(1)
+    }
+
     async fn survey_processes(&self) -> Result<Vec<wit::Info>, Error> {
         let backend = self.backend.to_string();
         let found = self.programs(move |programs| {

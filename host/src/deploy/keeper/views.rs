@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use super::entry::Entry;
 use super::{Found, InstanceState, Keeper, Phase, Progress};
 use crate::deploy::Views;
-use crate::deploy::order::{Gpu, Id};
+use crate::deploy::order::{Gpu, Id, Order};
 use crate::model::{Accelerator, Deployment, InstanceId, Usage};
 
 impl<B, C> Keeper<B, C> {
     pub(super) fn views(&self) -> Views {
-        let deployments: Vec<Deployment> = self.entries.values().map(view).collect();
+        let looked_at = self.checking.values().filter(|order| !self.entries.contains_key(&order.uuid));
+        let deployments: Vec<Deployment> =
+            self.entries.values().map(view).chain(looked_at.map(looked_at_view)).collect();
         let own: BTreeSet<u32> =
             deployments.iter().filter(|one| !one.shared).flat_map(|one| one.cores.iter().copied()).collect();
         let sharing = || deployments.iter().filter(|one| one.shared && !one.cores.is_empty());
@@ -50,6 +52,31 @@ fn view(entry: &Entry) -> Deployment {
         memory: holds.then_some(record.allocation.memory),
         gpus: if holds { record.allocation.gpus.iter().map(gpu).collect() } else { Vec::new() },
         usage: live.filter(|_| runs).map_or_else(Usage::default, |live| live.usage),
+    }
+}
+
+/// An order that its backend is asked about: nothing is held or done for it yet.
+fn looked_at_view(order: &Order) -> Deployment {
+    Deployment {
+        uuid: order.uuid.clone(),
+        kind: order.kind.clone(),
+        instance_id: order.instance_id.clone(),
+        index: order.index,
+        name: order.name.clone(),
+        url: order.url.clone(),
+        file: order.file.clone(),
+        ids: Vec::new(),
+        order: order.digest(),
+        state: InstanceState::Pending,
+        reason: Some("the order is looked at".to_owned()),
+        progress: Progress::default(),
+        unknown: false,
+        required: (order.requirements.cores, order.requirements.memory, order.requirements.gpus),
+        cores: Vec::new(),
+        shared: order.requirements.shared,
+        memory: None,
+        gpus: Vec::new(),
+        usage: Usage::default(),
     }
 }
 
