@@ -43,7 +43,7 @@ impl Backend for Bar {
         };
         // What ended by itself since the board came up stays ended.
         if matches!(process.info()?.state.as_str(), "created" | "lost") {
-            process.start()?;
+            process.start().map_err(cannot_run)?;
         }
         Ok(instance(&process.info()?))
     }
@@ -77,17 +77,37 @@ fn remove(process: &Process) -> Result<(), Error> {
 fn create(order: &Order) -> Result<Process, Error> {
     let options = Options::of(order)?;
     let address = address(order)?;
-    let package = artifacts::fetch(&address, options.sha256.as_deref())?;
+    let package = artifacts::fetch(&address, options.sha256.as_deref()).map_err(|error| {
+        // The address is sound; it is what the repository makes of it that is not.
+        if error.is(code::INVALID) { Error::new(code::ARTIFACT, error.detail) } else { error }
+    })?;
     let manifest = read(&package, &address)?;
-    processes::create(&package.unpack()?, &options.change(manifest.program()))
+    let mut program = options.change(manifest.program());
+    // A uuid stands for a name where none was ordered; the package's says more.
+    if order.name != order.uuid {
+        program.name.clone_from(&order.name);
+    }
+    processes::create(&package.unpack()?, &program).map_err(cannot_run)
+}
+
+/// The package is there; it is its command or its user that is not, or not right.
+fn cannot_run(error: Error) -> Error {
+    match error.code.as_str() {
+        code::ABSENT | code::INVALID => Error::new(code::FAILED, error.detail),
+        _ => error,
+    }
 }
 
 fn read(package: &Artifact, address: &str) -> Result<Manifest, Error> {
     let broken = |what: &str| Error::new(code::ARTIFACT, format!("{address} {what}"));
     let text = match package.read(FILE) {
         Ok(text) => text,
-        Err(error) if error.is(code::ABSENT) => return Err(broken("has no bar.toml at its root, so it is no .bar")),
-        Err(error) if error.is(code::INVALID) => return Err(broken(&format!("is no .bar: {}", error.detail))),
+        Err(error) if error.is(code::ABSENT) => {
+            return Err(broken("has no bar.toml at its root, so it is no .bar"));
+        }
+        Err(error) if error.is(code::INVALID) => {
+            return Err(broken(&format!("is no .bar: {}", error.detail)));
+        }
         Err(error) => return Err(error),
     };
     let text = core::str::from_utf8(&text).map_err(|_| broken("has a bar.toml that is not UTF-8"))?;

@@ -13,6 +13,10 @@ pub const FILE: &str = "bar.toml";
 /// Longest `bar.toml`, in bytes.
 pub const LIMIT: usize = 64 << 10;
 
+/// What can ask a program to end.
+const SIGNALS: [&str; 8] =
+    ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL"];
+
 /// What a package says about itself.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,12 +122,18 @@ impl Manifest {
         require(plain(&self.version), "version must have 1 to 128 characters that can be shown")?;
         command(&self.command, "command")?;
         require(
-            self.env.iter().all(|(key, value)| !key.is_empty() && !key.contains(['=', '\0']) && !value.contains('\0')),
+            self.env
+                .iter()
+                .all(|(key, value)| !key.is_empty() && !key.contains(['=', '\0']) && !value.contains('\0')),
             "env has a name that is empty or has = in it, or a zero byte",
         )?;
         require(
-            self.stop_signal.strip_prefix("SIG").is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric())),
-            "stop_signal must be a signal's name, such as \"SIGTERM\"",
+            self.env.keys().all(|key| !key.starts_with("CARDCAGE_")),
+            "env has a name that begins with CARDCAGE_; those are the agent's own",
+        )?;
+        require(
+            SIGNALS.contains(&self.stop_signal.as_str()),
+            "stop_signal must be the name of a signal that can ask a program to end, such as \"SIGTERM\" or \"SIGINT\"",
         )?;
         require(self.stop_grace <= 120, "stop_grace must be at most 120s: a manager waits for it")?;
         if let Some(health) = &self.health {
@@ -179,7 +189,8 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> 
         };
         number.parse::<u32>().ok()?.checked_mul(scale)
     };
-    parse().ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a time such as \"10s\" or \"2m\"")))
+    parse()
+        .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a time such as \"10s\" or \"2m\"")))
 }
 
 #[cfg(test)]

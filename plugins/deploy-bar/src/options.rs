@@ -29,7 +29,9 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn of(order: &Order) -> Result<Self, Error> {
-        order.options()
+        let options: Self = order.options()?;
+        digest(options.sha256.as_deref())?;
+        Ok(options)
     }
 
     /// The package's program as it was ordered.
@@ -41,6 +43,14 @@ impl Options {
             program.restart = restart.word().to_string();
         }
         program
+    }
+}
+
+/// A digest that can be compared with.
+fn digest(text: Option<&str>) -> Result<(), Error> {
+    match text.is_none_or(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        true => Ok(()),
+        false => Err(Error::invalid("options.sha256 must be 64 hexadecimal digits")),
     }
 }
 
@@ -68,5 +78,7 @@ mod tests {
     fn what_only_containers_have_is_refused() {
         let order = Order { options: r#"{"ports": ["80:80"]}"#.into(), ..fake::order() };
         assert!(Options::of(&order).unwrap_err().detail.contains("unknown field `ports`"));
+        let order = Order { options: r#"{"sha256": "abc"}"#.into(), ..fake::order() };
+        assert!(Options::of(&order).unwrap_err().detail.contains("64 hexadecimal digits"));
     }
 }

@@ -13,7 +13,9 @@ pub(crate) fn instance(info: &Info) -> Instance {
 
 fn state(info: &Info) -> (State, Option<String>) {
     match info.state.as_str() {
-        "running" if info.restarts > 0 => (State::Running, Some(format!("started again {} times", info.restarts))),
+        "running" if info.restarts > 0 => {
+            (State::Running, Some(format!("started again {} times", info.restarts)))
+        }
         "running" => (State::Running, None),
         "frozen" => (State::Sleeping, None),
         "waiting" => (State::Pending, Some(format!("it is started again: {}", end(info)))),
@@ -64,7 +66,10 @@ mod tests {
         assert_eq!(seen("frozen", None, None).0, "sleeping");
         assert_eq!(seen("waiting", Some(1), None).1.unwrap(), "it is started again: it exited with status 1");
         assert_eq!(seen("exited", Some(0), None).0, "stopped");
-        assert_eq!(seen("exited", None, Some("SIGSEGV")), ("failed".into(), Some("it was ended by SIGSEGV".into())));
+        assert_eq!(
+            seen("exited", None, Some("SIGSEGV")),
+            ("failed".into(), Some("it was ended by SIGSEGV".into()))
+        );
         assert_eq!(seen("lost", None, None).0, "failed");
         assert_eq!(seen("stopped", None, Some("SIGTERM")), ("stopped".into(), None));
     }

@@ -38,12 +38,17 @@ fn from_web(order: &Order, address: &str, reference: &str, sha256: Option<&str>)
         Err(error) if error.is(code::ABSENT) && artifacts::is_registry(&order.url)? => {
             return pull(reference);
         }
+        // The address is sound; it is what the repository makes of it that is not.
+        Err(error) if error.is(code::INVALID) => return Err(Error::new(code::ARTIFACT, error.detail)),
         Err(error) => return Err(error),
     };
     if archive.format() == "other" {
         return Err(Error::new(code::ARTIFACT, format!("{address} is no archive, so it holds no image")));
     }
-    let images = containers::load(&archive)?;
+    let images = containers::load(&archive).map_err(|error| {
+        let Error { code, detail } = cannot_be_had(error);
+        Error { code, detail: format!("{address}: {detail}") }
+    })?;
     match images.as_slice() {
         [image] => Ok(image.clone()),
         [] => Err(Error::new(code::ARTIFACT, format!("{address} holds no image"))),
@@ -54,18 +59,23 @@ fn from_web(order: &Order, address: &str, reference: &str, sha256: Option<&str>)
     }
 }
 
-/// Whatever a registry says against it, it is the software that cannot be had.
 fn pull(reference: &str) -> Result<String, Error> {
-    containers::pull(reference).map_err(|error| match error.code.as_str() {
+    containers::pull(reference).map_err(cannot_be_had)
+}
+
+/// Whatever a registry says against it, or an engine against an archive, it is the software that cannot be had.
+fn cannot_be_had(error: Error) -> Error {
+    match error.code.as_str() {
         code::UNREACHABLE | code::NO_SPACE | "cancelled" => error,
         _ => Error::new(code::ARTIFACT, error.detail),
-    })
+    }
 }
 
 fn place(order: &Order) -> Result<Place, Error> {
     let url = order.url.trim();
     let file = order.file.trim().trim_start_matches('/');
-    let wrong = |what: &str| Err(Error::invalid(format!("{what}: url is {:?}, file {:?}", order.url, order.file)));
+    let wrong =
+        |what: &str| Err(Error::invalid(format!("{what}: url is {:?}, file {:?}", order.url, order.file)));
     if url.is_empty() || file.is_empty() {
         return wrong("url and file say where the software is");
     }
@@ -81,7 +91,10 @@ fn place(order: &Order) -> Result<Place, Error> {
         Some(scheme @ ("http" | "https")) => {
             // Credentials in the url are for the repository; a reference has none.
             let registry = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-            Ok(Place::Web { address: format!("{scheme}://{rest}/{file}"), reference: format!("{registry}/{file}") })
+            Ok(Place::Web {
+                address: format!("{scheme}://{rest}/{file}"),
+                reference: format!("{registry}/{file}"),
+            })
         }
         Some(_) => wrong("a repository is reached by http:// or https://, a registry also without either"),
     }
@@ -106,8 +119,14 @@ mod tests {
     #[test]
     fn an_archive_and_a_registry_are_told_apart_by_what_they_are() {
         let registry = |reference: &str| Ok(Place::Registry { reference: reference.into() });
-        assert_eq!(place_of("registry.example:5000", "team/app:1"), registry("registry.example:5000/team/app:1"));
-        assert_eq!(place_of("docker.io/library/", "busybox:1.36"), registry("docker.io/library/busybox:1.36"));
+        assert_eq!(
+            place_of("registry.example:5000", "team/app:1"),
+            registry("registry.example:5000/team/app:1")
+        );
+        assert_eq!(
+            place_of("docker.io/library/", "busybox:1.36"),
+            registry("docker.io/library/busybox:1.36")
+        );
         assert_eq!(place_of("oci://registry.example", "app"), registry("registry.example/app"));
         assert_eq!(
             place_of("http://user:pw@10.0.0.5:8080/images/", "/app.tar.gz"),

@@ -67,10 +67,19 @@ impl Options {
                 "options.restart is {restart:?}; it must be \"no\", \"on-failure\" or \"always\""
             )));
         }
+        digest(options.sha256.as_deref())?;
         if options.grace > LONGEST_GRACE {
             return Err(Error::invalid(format!("options.grace is more than {LONGEST_GRACE} seconds")));
         }
         Ok(options)
+    }
+}
+
+/// A digest that can be compared with.
+fn digest(text: Option<&str>) -> Result<(), Error> {
+    match text.is_none_or(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        true => Ok(()),
+        false => Err(Error::invalid("options.sha256 must be 64 hexadecimal digits")),
     }
 }
 
@@ -100,7 +109,9 @@ pub(crate) fn mount(text: &str) -> Result<Mount, Error> {
         whole.then(|| Mount { source: source.to_string(), target: target.to_string(), read_only })
     };
     parse().ok_or_else(|| {
-        Error::invalid(format!("options.mounts has {text:?}; write \"/srv/data:/data\", or \"cache:/data:ro\""))
+        Error::invalid(format!(
+            "options.mounts has {text:?}; write \"/srv/data:/data\", or \"cache:/data:ro\""
+        ))
     })
 }
 
@@ -142,6 +153,7 @@ mod tests {
         assert!(options(r#"{"restart": "sometimes"}"#).unwrap_err().contains("\"on-failure\""));
         assert!(options(r#"{"env": {"A": 1}}"#).unwrap_err().contains("expected a string"));
         assert!(options(r#"{"grace": 9999}"#).is_err());
+        assert!(options(r#"{"sha256": "abc"}"#).unwrap_err().contains("64 hexadecimal digits"));
     }
 
     #[test]
@@ -152,7 +164,10 @@ mod tests {
             assert!(port(wrong).is_err(), "{wrong}");
         }
         let data = mount("/srv/data:/data:ro").unwrap();
-        assert_eq!((data.source.as_str(), data.target.as_str(), data.read_only), ("/srv/data", "/data", true));
+        assert_eq!(
+            (data.source.as_str(), data.target.as_str(), data.read_only),
+            ("/srv/data", "/data", true)
+        );
         for wrong in ["/srv", ":/data", "/srv:data", "/srv:/data:rx", "a:/b:ro:c"] {
             assert!(mount(wrong).is_err(), "{wrong}");
         }

@@ -17,7 +17,9 @@ fn state(info: &Info) -> (State, Option<String>) {
         "paused" => (State::Sleeping, None),
         // Its restart policy starts it again and again; each time it ran, and ended.
         "restarting" => (State::Pending, Some(format!("it ended and is started again: {}", end(info)))),
-        "created" => (State::Stopped, Some(info.error.clone().unwrap_or_else(|| "it was not started".to_string()))),
+        "created" => {
+            (State::Stopped, Some(info.error.clone().unwrap_or_else(|| "it was not started".to_string())))
+        }
         "removing" => (State::Stopped, None),
         "exited" if info.exit_code == Some(0) && !info.out_of_memory => (State::Stopped, Some(end(info))),
         _ => (State::Failed, Some(end(info))),
