@@ -77,10 +77,14 @@ fn none(what: &str, offences: impl IntoIterator<Item = String>) {
 
 /// Lines that hold a word, in files outside of where it belongs.
 fn outside(word: &'static str, belongs: impl Fn(&File) -> bool) -> Vec<String> {
+    lines_outside(|line| line.contains(word), belongs)
+}
+
+fn lines_outside(holds: impl Fn(&str) -> bool, belongs: impl Fn(&File) -> bool) -> Vec<String> {
     let files = rust().into_iter().filter(|file| !belongs(file) && file.path != "tests/tidy.rs");
     files
         .flat_map(|file| {
-            let lines = file.code().filter(|(_, line)| line.contains(word));
+            let lines = file.code().filter(|(_, line)| holds(line));
             lines.map(|(number, line)| format!("{}: {}", file.at(number), line.trim())).collect::<Vec<_>>()
         })
         .collect()
@@ -111,8 +115,51 @@ fn wasmtime_is_known_to_plugins_and_their_side_of_capabilities() {
     let belongs = |file: &File| {
         file.below(&["host/src/plugin/", "host/compile/"])
             || file.below(&["host/src/capability/"]) && file.path.ends_with("/guest.rs")
+            // The table of handles that the guest sides of a backend share.
+            || file.path == "host/src/capability/deploys.rs"
     };
     none("wasmtime is for plugin/, capability/*/guest.rs and the compiler", outside("wasmtime", belongs));
+}
+
+#[test]
+fn what_carries_deploys_out_knows_no_plugins() {
+    for mechanism in ["artifacts", "containers", "processes"] {
+        let manifest = format!("host/{mechanism}/Cargo.toml");
+        let text = fs::read_to_string(root().join(&manifest)).unwrap();
+        let depends = text.lines().filter(|line| {
+            ["wasmtime", "cardcage-agent", "cardcage-manifest"].iter().any(|other| line.starts_with(other))
+        });
+        none(&format!("{manifest} depends on"), depends.map(str::to_owned));
+    }
+}
+
+#[test]
+fn one_crate_knows_container_engines() {
+    none("bollard", outside("bollard", |file| file.below(&["host/containers/"])));
+    let manifests = files(&["toml"]).into_iter().filter(|file| file.path.ends_with("Cargo.toml"));
+    let depend = manifests.filter(|file| file.lines().any(|(_, line)| line.starts_with("bollard")));
+    // The workspace's table of versions, and who uses it.
+    assert_eq!(
+        depend.map(|file| file.path).collect::<Vec<_>>(),
+        ["Cargo.toml", "host/containers/Cargo.toml"]
+    );
+    let belongs = |file: &File| {
+        let named_for_what_it_is = [
+            // An address of an engine, and the name of a plugin.
+            "host/src/config.rs",
+            "host/src/config/",
+            "host/build.rs",
+            // What its bridges are called, and a header of every registry.
+            "host/src/discovery/choice.rs",
+            "host/artifacts/src/registry.rs",
+        ];
+        !file.below(&["host/"])
+            || file.below(&["host/containers/"])
+            || file.below(&named_for_what_it_is)
+            || file.path.contains("/tests/")
+    };
+    let holds = |line: &str| line.to_lowercase().contains("docker");
+    none("the agent knows containers, not one engine's name", lines_outside(holds, belongs));
 }
 
 #[test]
@@ -217,18 +264,23 @@ fn every_sample_of_the_protocol_is_used() {
 
 #[test]
 fn every_hostile_guest_has_a_test() {
-    let cases: String =
-        rust().into_iter().filter(|file| file.below(&["tests/cases/"])).map(|file| file.text).collect();
+    let below = |folder: &str| -> String {
+        rust().into_iter().filter(|file| file.below(&[folder])).map(|file| file.text).collect()
+    };
+    let cases = below("tests/cases/");
     for guest in fs::read_dir(root().join("tests/guests")).unwrap() {
         let guest = guest.unwrap().file_name().into_string().unwrap();
         let constant = guest.to_uppercase().replace('-', "_");
         assert!(cases.contains(&constant), "no test uses the guest {guest}");
     }
-    let guest = fs::read_to_string(root().join("tests/guests/hostile/src/lib.rs")).unwrap();
-    let modes = guest.split_once("enum Mode {").unwrap().1.split_once("\n}").unwrap().0;
-    let modes = modes.lines().filter_map(|line| line.trim().strip_suffix(','));
-    let untested = modes.map(kebab_case).filter(|mode| !cases.contains(&format!("{mode:?}")));
-    none("no test of the hostility", untested);
+    let backends = below("tests/cases/backend/");
+    for (guest, cases) in [("hostile", cases), ("hostile-backend", backends)] {
+        let guest = fs::read_to_string(root().join("tests/guests").join(guest).join("src/lib.rs")).unwrap();
+        let modes = guest.split_once("enum Mode {").unwrap().1.split_once("\n}").unwrap().0;
+        let modes = modes.lines().filter_map(|line| line.trim().strip_suffix(','));
+        let untested = modes.map(kebab_case).filter(|mode| !cases.contains(&format!("{mode:?}")));
+        none("no test of the hostility", untested);
+    }
 }
 
 fn kebab_case(name: &str) -> String {

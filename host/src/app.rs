@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::capability::deploys::Mechanisms;
 use crate::config::Config;
-use crate::deploy::{self, Capacity, Deployments, Ends, Keeper, Ledger, Logs, refuse};
+use crate::deploy::{self, Capacity, Deployments, Keeper, Ledger, Logs};
 use crate::discovery::Discovery;
 use crate::plugin::{self, BUILT_IN, Kit, PluginBackends, Registrar, Supervisor};
 use crate::protocol::report::Agent;
@@ -56,7 +56,6 @@ const DEPLOYERS: usize = 64;
 struct DeployParts {
     runtime: Runtime,
     keeper: Keeper<PluginBackends, Box<dyn Fn() -> Result<Capacity, String> + Send>>,
-    ends: Ends,
     registrar: Registrar,
     served: Deploys,
     /// Held while this agent is the only one of its identity on this board.
@@ -112,9 +111,9 @@ impl App {
             deploys,
             state_dir: _taken,
         } = self;
-        let DeployParts { runtime, keeper, ends, registrar, served, identity } = deploys;
+        let DeployParts { runtime, keeper, registrar, served, identity } = deploys;
         let plugins = spawn_plugins(config, kit, registrar, roster, stop.clone())?;
-        let deploys = spawn_deploys(runtime, keeper, ends, identity, stop.clone())?;
+        let deploys = spawn_deploys(runtime, keeper, identity, stop.clone())?;
         let (queries, asked) = mpsc::channel(QUERIES);
         let tasks = TaskTracker::new();
         tasks.spawn(discovery.run(queries, stop.clone()));
@@ -178,11 +177,9 @@ fn deploys(config: &Config, id: AgentId, board: Board) -> Result<DeployParts> {
     let limits = config.deploy.clone();
     let capacity = move || deploy::capacity(&limits, replay, &board.snapshot().gpus);
     let ledger = Ledger::open(&config.state_dir).context("the records of deployments cannot be kept")?;
-    let keeper = Keeper::new(backends.clone(), Box::new(capacity) as Box<_>, ledger, deploy::boot()?)
-        .context("the records of deployments cannot be read")?;
     let (deployments, ends) = Deployments::new();
-    // What was deployed is known from the first report on.
-    keeper.publish(&ends);
+    let keeper = Keeper::new(backends.clone(), Box::new(capacity) as Box<_>, ledger, deploy::boot()?, ends)
+        .context("the records of deployments cannot be read")?;
     let logs = Logs::new(runtime.handle().clone(), mechanisms, backends);
     let token = config.service.token_file.as_deref().map(Token::load).transpose();
     let served = Deploys {
@@ -191,7 +188,7 @@ fn deploys(config: &Config, id: AgentId, board: Board) -> Result<DeployParts> {
         managers: config.managers.clone(),
         token: token.context("service.token_file cannot be used")?,
     };
-    Ok(DeployParts { runtime, keeper, ends, registrar, served, identity: claim(id) })
+    Ok(DeployParts { runtime, keeper, registrar, served, identity: claim(id) })
 }
 
 /// Takes this identity for the board: a name in the kernel, gone with the process. Two agents of one identity would each end
@@ -209,14 +206,13 @@ fn claim(id: AgentId) -> Option<UnixListener> {
 fn spawn_deploys(
     runtime: Runtime,
     keeper: Keeper<PluginBackends, Box<dyn Fn() -> Result<Capacity, String> + Send>>,
-    ends: Ends,
     identity: Option<UnixListener>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>> {
     let run = move || {
         match identity {
-            Some(_held) => runtime.block_on(keeper.run(ends, stop)),
-            None => runtime.block_on(refuse(ends, COPIED, stop)),
+            Some(_held) => runtime.block_on(keeper.run(stop)),
+            None => runtime.block_on(keeper.refuse(COPIED, stop)),
         }
         // What is under way is cut off where it is: the next start goes on from there.
         runtime.shutdown_background();

@@ -38,7 +38,6 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 pub use admission::{Capacity, LEAST_MEMORY};
 pub use backend::{Backends, Fault, Found, Work};
@@ -100,15 +99,6 @@ pub struct Deployments {
 pub struct Ends {
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) views: watch::Sender<Arc<Views>>,
-}
-
-/// In place of the keeper: answers everybody with the reason why nothing is deployed here.
-pub async fn refuse(mut ends: Ends, reason: &str, stop: CancellationToken) {
-    while let Some(Some(job)) = stop.run_until_cancelled(ends.jobs.recv()).await {
-        let (Job::Start { reply, .. } | Job::Stop { reply, .. }) = job;
-        // Whoever asked may be gone.
-        let _gone = reply.send(Reply::new(Outcome::NotNow, reason)).is_err();
-    }
 }
 
 impl Deployments {

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic, that is how it fails")]
 
+mod backend; // backends that vendors and enemies ship
 mod bomb; // a plugin that takes long to compile
 mod compiled; // what it takes to compile a plugin, and which code is trusted
 mod damage; // boards whose kernel says nonsense
+mod deploy; // what is started and stopped on boards
 mod fleet; // a manager and its boards
 mod folder; // files that are no plugins
 mod hostile; // plugins that misbehave
+mod lab; // kernels that are not here
 mod networks; // several machines, several networks
 mod process; // the agent's command line, signals and files
 mod queries; // which query is answered

@@ -31,6 +31,7 @@ pub struct AgentPlan {
     machine: Option<Arc<Namespace>>,
     group: Group,
     config: String,
+    service: String,
     plugins: Vec<(String, Vec<u8>)>,
     flags: Vec<String>,
     cold: bool,
@@ -51,6 +52,7 @@ impl AgentPlan {
             machine: None,
             group,
             config: String::new(),
+            service: String::new(),
             plugins: Vec::new(),
             flags: Vec::new(),
             cold: false,
@@ -64,6 +66,13 @@ impl AgentPlan {
     pub fn config(mut self, toml: &str) -> Self {
         self.config.push_str(toml);
         self.config.push('\n');
+        self
+    }
+
+    /// Adds to `[service]`.
+    pub fn service(mut self, toml: &str) -> Self {
+        self.service.push_str(toml);
+        self.service.push('\n');
         self
     }
 
@@ -128,7 +137,8 @@ impl AgentPlan {
     pub fn start(self) -> Agent {
         let prepared = self.prepare();
         let process = prepared.open();
-        Agent { prepared, process }
+        let id = std::fs::read_to_string(prepared.folder.join("state/agent_id")).unwrap().trim().to_owned();
+        Agent { prepared, process, id }
     }
 
     /// Starts it and does not wait.
@@ -156,9 +166,9 @@ impl AgentPlan {
         let own = format!(
             "state_dir = {state_dir:?}\n\
              [discovery]\ngroup = \"{}\"\nport = {}\ninterfaces = {:?}\n\
-             [service]\nlisten = \"{}:{SERVICE_PORT}\"\n\
+             [service]\nlisten = \"{}:{SERVICE_PORT}\"\n{}\
              [plugins]\ndir = {plugins:?}\n",
-            self.group.address, self.group.port, self.interfaces, self.listen,
+            self.group.address, self.group.port, self.interfaces, self.listen, self.service,
         );
         std::fs::write(self.folder.join("agent.toml"), own + &self.config).unwrap();
         let executable = match self.installed {
@@ -203,8 +213,16 @@ impl Prepared {
     }
 
     fn launch(&self) -> Process {
+        self.launch_as(self.run())
+    }
+
+    fn run(&self) -> Command {
         let mut command = self.command(&["run"]);
         command.args(&self.flags);
+        command
+    }
+
+    fn launch_as(&self, command: Command) -> Process {
         let name = self.folder.file_name().unwrap().to_string_lossy().into_owned();
         let start = if self.unread { Process::start_unread } else { Process::start };
         start(&name, command, &self.folder.join("log"))
@@ -229,6 +247,7 @@ impl Prepared {
 pub struct Agent {
     prepared: Prepared,
     pub process: Process,
+    id: String,
 }
 
 /// A plugin as `GET /plugins` shows it.
@@ -329,6 +348,24 @@ impl Agent {
     #[track_caller]
     pub fn start_again(&mut self) {
         self.process = self.prepared.open();
+    }
+
+    /// The same with a variable in its environment. It may end itself before it answers; whether it answers comes back.
+    #[track_caller]
+    pub fn start_again_with(&mut self, variable: &str, value: &str) -> bool {
+        let written = self.process.log().len();
+        let mut command = self.prepared.run();
+        command.env(variable, value);
+        self.process = self.prepared.launch_as(command);
+        until("the agent answers, or ends", || match self.process.log().get(written..) {
+            Some(log) if log.contains("service is open") => Some(true),
+            _ => self.process.ended().map(|_| false),
+        })
+    }
+
+    /// Who it is: what its containers and control groups are known by.
+    pub fn id(&self) -> String {
+        self.id.clone()
     }
 
     /// Puts the compiler beside an agent that was started without.

@@ -24,6 +24,14 @@ impl FullDisk {
     /// let a test do so.
     #[track_caller]
     pub fn at(test: &str, folder: &Path, mebibytes: u64) -> Option<Self> {
+        let disk = Self::with_room(test, folder, mebibytes)?;
+        disk.fill();
+        Some(disk)
+    }
+
+    /// The same, which is not full until it is filled.
+    #[track_caller]
+    pub fn with_room(test: &str, folder: &Path, mebibytes: u64) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let options = format!("size={mebibytes}m,mode=0700");
         let mounted = mount(
@@ -37,13 +45,12 @@ impl FullDisk {
             skip(test, &format!("root to mount: {error}"));
             return None;
         }
-        let disk = Self { folder: folder.to_owned() };
-        disk.fill();
-        Some(disk)
+        Some(Self { folder: folder.to_owned() })
     }
 
+    /// Leaves next to nothing.
     #[track_caller]
-    fn fill(&self) {
+    pub fn fill(&self) {
         let mut filler = File::create(self.folder.join(FILLER)).unwrap();
         let block = [0; 64 << 10];
         let mut length = 0;

@@ -20,17 +20,27 @@ macro_rules! guest {
 
 /// A vendor's plugin for a board of its own, well-behaved, five samples a second.
 pub const ACME_BOARD: Guest = guest!("acme-board");
+/// A vendor's backend for programs that are started once, well-behaved.
+pub const DEPLOY_ONESHOT: Guest = guest!("deploy-oneshot");
+/// A backend that does whatever an order's `file` says.
+pub const HOSTILE_BACKEND: Guest = guest!("hostile-backend");
 /// Does whatever its setting `mode` says.
 pub const HOSTILE: Guest = guest!("hostile");
 /// Never ends starting.
 pub const LOOPS_AT_START: Guest = guest!("loops-at-start");
 /// Panics in every sample, as the built-in plugins would: without std.
 pub const PANICS_WITHOUT_STD: Guest = guest!("panics-without-std");
+/// A probe that imports the container engine.
+pub const PROBE_THAT_DEPLOYS: Guest = guest!("probe-that-deploys");
+/// A probe and a backend in one file.
+pub const TWO_ROLES: Guest = guest!("two-roles");
 
 impl Guest {
-    /// All of them.
-    pub(crate) const ALL: [(&str, Self); 4] = [
+    /// All of them that run.
+    pub(crate) const ALL: [(&str, Self); 6] = [
         ("acme-board", ACME_BOARD),
+        ("deploy-oneshot", DEPLOY_ONESHOT),
+        ("hostile-backend", HOSTILE_BACKEND),
         ("hostile", HOSTILE),
         ("loops-at-start", LOOPS_AT_START),
         ("panics-without-std", PANICS_WITHOUT_STD),

@@ -35,6 +35,16 @@ pub fn post(service: SocketAddrV4, path: &str, body: &[u8]) -> Result<Answer, ur
     read(client().post(url(service, path)).content_type("application/json").send(body)?)
 }
 
+/// The same, where an answer may take longer.
+pub fn post_within(
+    deadline: Duration,
+    service: SocketAddrV4,
+    path: &str,
+    body: &[u8],
+) -> Result<Answer, ureq::Error> {
+    read(client_within(deadline).post(url(service, path)).content_type("application/json").send(body)?)
+}
+
 /// Sends a DELETE, with a bearer token or without.
 pub fn delete(service: SocketAddrV4, path: &str, token: Option<&str>) -> Result<Answer, ureq::Error> {
     let mut request = client().delete(url(service, path));
@@ -50,10 +60,23 @@ pub fn get_from(address: Ipv4Addr, service: SocketAddrV4, path: &str) -> std::io
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
-    Ok(Answer { status, body: body.to_owned() })
+    whole(&answer)
+}
+
+/// Sends a POST from an address of this machine.
+pub fn post_from(
+    address: Ipv4Addr,
+    service: SocketAddrV4,
+    path: &str,
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = connect_from(address, service)?;
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n")?;
+    write!(stream, "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len())?;
+    stream.write_all(body)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    whole(&answer)
 }
 
 /// A connection from an address of this machine.
@@ -65,13 +88,24 @@ pub fn connect_from(address: Ipv4Addr, service: SocketAddrV4) -> std::io::Result
     Ok(socket.into())
 }
 
+fn whole(answer: &str) -> std::io::Result<Answer> {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
+    Ok(Answer { status, body: body.to_owned() })
+}
+
 fn url(service: SocketAddrV4, path: &str) -> String {
     format!("http://{service}{path}")
 }
 
 fn client() -> ureq::Agent {
+    client_within(DEADLINE)
+}
+
+fn client_within(deadline: Duration) -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
-    config.timeout_global(Some(DEADLINE)).build().into()
+    config.timeout_global(Some(deadline)).build().into()
 }
 
 fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {

@@ -83,6 +83,13 @@ impl Namespace {
         command
     }
 
+    /// The same without a view of `/sys` of its own, as `ip` makes one: for what makes control groups.
+    pub fn enter(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={NAMES}/{}", self.name)).arg(program);
+        command
+    }
+
     /// Does something on a thread that is in here; the sockets that it makes stay in here.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let inside = || {

@@ -118,12 +118,19 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Ends it if it runs, and never fails: for when a test is over.
+    pub(crate) fn end(&mut self) {
         if self.ended.is_none() {
             let _ended = self.child.kill();
-            let _reaped = self.child.wait();
+            self.ended = self.child.wait().ok();
         }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
         if std::thread::panicking() {
             let log = self.log();
             let skipped = log.lines().count().saturating_sub(LINES);

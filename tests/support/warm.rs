@@ -43,7 +43,11 @@ fn warm() -> PathBuf {
         std::fs::write(plugins.join(name).with_extension("wasm"), guest.packed()).unwrap();
     }
     let config = state_dir.join("agent.toml");
-    std::fs::write(&config, format!("state_dir = {state_dir:?}\n")).unwrap();
+    // What is not granted is not compiled.
+    let all =
+        |name| format!("[plugins.grants.{name}]\nartifacts = [\"*\"]\ncontainers = {{}}\nprocesses = {{}}\n");
+    let grants = ["deploy-oneshot", "hostile-backend"].map(all).concat();
+    std::fs::write(&config, format!("state_dir = {state_dir:?}\n{grants}")).unwrap();
     let warmed = Command::new(agent).args(["plugin", "warm", "--config"]).arg(config).output().unwrap();
     assert!(warmed.status.success(), "the plugins cannot be compiled: {warmed:?}");
     compiled

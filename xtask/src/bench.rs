@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::build::{Profile, build};
 use crate::command::{cargo, root, run};
+use crate::engine::with_engine;
 use crate::setup;
 
 /// Measures. What the figures are compared with is in `tests/bench`.
@@ -13,5 +14,5 @@ pub fn bench(arguments: &[String]) -> Result<()> {
     setup::for_measuring()?;
     let executables = build(Profile::Release)?;
     run(&mut cargo(["build", "--release", "--package", "cardcage-bench"]))?;
-    run(Command::new(executables.join("cardcage-bench")).args(arguments).current_dir(root()))
+    with_engine(|| run(Command::new(executables.join("cardcage-bench")).args(arguments).current_dir(root())))
 }

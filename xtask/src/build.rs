@@ -41,7 +41,9 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
     println!("Building the agent and the manager. The first time takes some minutes.");
     const MANAGER: [&str; 4] = ["build", "--bins", "--package", "cardcage-manager"];
     match profile {
-        Profile::Debug => run(cargo(MANAGER).args(["--package", "cardcage-agent", "--package", "cardcage-processes"]))?,
+        Profile::Debug => {
+            run(cargo(MANAGER).args(["--package", "cardcage-agent", "--package", "cardcage-processes"]))?
+        }
         // Each in a build of its own: the features of one build are united, and the agent would carry what the manager
         // needs.
         Profile::Release => {

@@ -21,28 +21,30 @@ use config::Files;
 use markdown::{Block, blocks};
 
 /// The documents, each with what must come true at its end; the README uses the plugin that the guide makes.
-const DOCUMENTS: [(&str, &str); 3] = [
+const DOCUMENTS: [(&str, &str); 4] = [
     ("sdk/guide/bar.md", "test -f radar-1.2.bar"),
     ("sdk/guide/write-a-probe.md", "test -f acme-cpld.wasm"),
+    ("sdk/guide/write-a-backend.md", "test -f acme-kit.wasm"),
     ("README.md", "cardcage board 1/3/1 --json | grep 12.06"),
 ];
 
-/// Where the template is copied to by the guide.
-const TEMPLATE: &str = "cp -r sdk/templates/rust-probe ";
+/// How a guide copies a template; then come its name and where to.
+const TEMPLATE: &str = "cp -r sdk/templates/";
 
 /// How long one document may take, in `timeout`'s words.
 const DEADLINE: &str = "10m";
 
-/// Runs every document, and lints the plugin that one of them makes.
+/// Runs every document, and lints the plugins that some of them make.
 pub fn test() -> Result<()> {
     let machine = Machine::new()?;
     for (document, outcome) in DOCUMENTS {
         println!("Typing what {document} says.");
         machine.run(document, outcome).with_context(|| format!("{document} is wrong"))?;
     }
-    let plugin = machine.home().join("acme-cpld");
-    let mut clippy = cargo(["clippy", "--all-targets", "--", "--deny", "warnings"]);
-    run(clippy.current_dir(plugin).env_remove("CARGO_TARGET_DIR"))
+    ["acme-cpld", "acme-kit"].iter().try_for_each(|plugin| {
+        let mut clippy = cargo(["clippy", "--all-targets", "--", "--deny", "warnings"]);
+        run(clippy.current_dir(machine.home().join(plugin)).env_remove("CARGO_TARGET_DIR"))
+    })
 }
 
 /// The folder that stands for a machine.
@@ -119,7 +121,7 @@ impl Machine {
         }
         *script += &self.localise(command);
         script.push('\n');
-        if let Some(folder) = command.strip_prefix(TEMPLATE) {
+        if let Some((_, folder)) = command.strip_prefix(TEMPLATE).and_then(|copied| copied.split_once(' ')) {
             // The versions that the workspace is tested with, not those of the day.
             let lock = root().join("Cargo.lock");
             *script += &self.localise(&format!("cp {} {folder}", lock.display()));

@@ -9,6 +9,7 @@ mod build;
 mod command;
 mod demo;
 mod documents;
+mod engine;
 mod setup;
 mod test;
 mod units;

@@ -1,5 +1,7 @@
 //! What a machine needs, installed where that is allowed, or else named with the command that installs it.
 
+mod kernel; // of the lab board
+
 use std::path::Path;
 use std::process::Command;
 
@@ -28,9 +30,17 @@ const STATIC: [Tool; 1] = [Tool {
     needed_for: "a static agent; it is linked with this machine's libraries instead",
 }];
 
-const TESTING: [Tool; 2] = [
+const TESTING: [Tool; 10] = [
     Tool { executable: "ip", package: "iproute2", needed_for: "tests across network namespaces" },
     Tool { executable: "promtool", package: "prometheus", needed_for: "checks of the metrics" },
+    Tool { executable: "dockerd", package: "docker.io", needed_for: "deploys of containers" },
+    Tool { executable: "iptables", package: "iptables", needed_for: "the network of containers" },
+    Tool { executable: "busybox", package: "busybox-static", needed_for: "what is deployed in tests" },
+    Tool { executable: "docker-registry", package: "docker-registry", needed_for: "deploys from a registry" },
+    Tool { executable: "podman", package: "podman", needed_for: "deploys with the other container engine" },
+    Tool { executable: "runc", package: "runc", needed_for: "the container engines" },
+    Tool { executable: "curl", package: "curl", needed_for: "deploys by a client of somebody else" },
+    Tool { executable: "qemu-system-x86_64", package: "qemu-system-x86", needed_for: "the lab board" },
 ];
 
 const MEASURING: [Tool; 1] = [Tool {
@@ -59,7 +69,8 @@ pub fn for_testing() -> Result<()> {
     for_building()?;
     component("rustfmt", "fmt")?;
     component("clippy", "clippy")?;
-    optional(&TESTING)
+    optional(&TESTING)?;
+    kernel::fetch()
 }
 
 /// What the benchmark compares with, and what it checks the metrics with.
@@ -148,7 +159,7 @@ fn packages(tools: &[&Tool]) -> String {
 }
 
 /// Looks where administrators' programs are too, which need not be on a user's path.
-fn is_installed(executable: &str) -> bool {
+pub fn is_installed(executable: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.into_iter().any(|folder| folder.join(executable).is_file())
@@ -166,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_the_command_that_installs_it() {
-        let missing: Vec<_> = TESTING.iter().collect();
-        assert!(remedy(&missing).ends_with("apt-get install iproute2 prometheus"));
+        let missing: Vec<_> = TESTING.iter().take(3).collect();
+        assert!(remedy(&missing).ends_with("apt-get install iproute2 prometheus docker.io"));
     }
 }

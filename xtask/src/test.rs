@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::build::{self, Profile};
 use crate::command::{cargo, root, run};
-use crate::{demo, documents, setup, units};
+use crate::{demo, documents, engine, setup, units};
 
 /// A heading, and what is done under it.
 type Step = (&'static str, fn() -> Result<()>);
@@ -23,7 +23,7 @@ const STEPS: [Step; 11] = [
     ("lints of the compiler", || clippy(&["--package", "cardcage-compile", "--features", "compiler"])),
     ("lints of the plugins", lint_plugins),
     ("build", build_all),
-    ("tests", || cargo_step(&["test", "--workspace"])),
+    ("tests", || engine::with_engine(|| cargo_step(&["test", "--workspace"]))),
     ("documentation of the crates", crate_documentation),
     ("units of systemd", units::verify),
     ("documents", documents::test),
@@ -69,11 +69,13 @@ fn cargo_for_tests(arguments: &[&str]) -> Command {
     cargo
 }
 
-/// The template is no member of the workspace: vendors copy it.
+/// The templates are no members of the workspace: vendors copy them.
 fn format() -> Result<()> {
     cargo_step(&["fmt", "--all", "--check"])?;
-    let template = root().join("sdk/templates/rust-probe/src/lib.rs");
-    run(Command::new("rustfmt").args(["--check", "--edition", "2024"]).arg(template))
+    let templates =
+        ["rust-probe", "rust-backend"].map(|template| root().join("sdk/templates").join(template));
+    let sources = templates.map(|template| template.join("src/lib.rs"));
+    run(Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(sources))
 }
 
 fn clippy(arguments: &[&str]) -> Result<()> {

@@ -33,6 +33,10 @@ pub(crate) const REQUEST: Duration = Duration::from_secs(30);
 /// Containers that are known to be ours; far more than a board has at a time.
 const OWNED: usize = 4096;
 
+/// Which archive became which images. Another file than before archives were made nameless: what an engine called its images
+/// then could have been somebody else's.
+const LOADED: &str = "loaded-images.json";
+
 /// Marks every container of every agent. What else is in the labels is named in `create`.
 pub(crate) const AGENT: &str = "cardcage.agent";
 
@@ -84,7 +88,7 @@ impl Engine {
             connection: Connection::new(config.address),
             agent: config.agent,
             registries: config.registries.into_iter().map(named).collect(),
-            remembered: Remembered::new(config.state_dir.join("images.json")),
+            remembered: Remembered::new(config.state_dir.join(LOADED)),
             loading: Mutex::default(),
             known: Mutex::default(),
             meters: Arc::default(),

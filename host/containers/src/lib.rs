@@ -21,9 +21,11 @@ mod spec; // what may be asked for, and whether it is well formed
 mod connection; // the socket, who listens there, the deadlines
 mod engine; // the handle: start here
 
+mod archive; // archives of images, made harmless
 mod load; // images out of archives
 mod pull; // images out of registries
 mod remembered; // which archive became which images
+mod upload; // an archive on its way into the engine
 
 mod create; // a specification in the engine's words
 mod gpus; // accelerators in the engine's words

@@ -119,7 +119,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn what_is_noted_is_known_after_a_restart() {
         let folder = tempfile::tempdir().expect("a directory");
-        let path = folder.path().join("images.json");
+        let path = folder.path().join("loaded-images.json");
         let first = Remembered::new(path.clone());
         assert_eq!(first.get("a").await, None);
         first.put("a", &[image('1')]).await;
@@ -133,7 +133,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_damaged_file_is_an_empty_one() {
         let folder = tempfile::tempdir().expect("a directory");
-        let path = folder.path().join("images.json");
+        let path = folder.path().join("loaded-images.json");
         for damage in ["", "{", "[]", r#"{"archives":[{"digest":"a","images":["latest"]}]}"#] {
             fs::write(&path, damage).expect("written");
             assert_eq!(Remembered::new(path.clone()).get("a").await, None, "{damage}");
@@ -143,7 +143,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn the_oldest_makes_room() {
         let folder = tempfile::tempdir().expect("a directory");
-        let remembered = Remembered::new(folder.path().join("images.json"));
+        let remembered = Remembered::new(folder.path().join("loaded-images.json"));
         {
             let archives =
                 (0..ENTRIES).map(|n| Entry { digest: n.to_string(), images: vec![image('1')] }).collect();

@@ -3,7 +3,9 @@
 //! Everything here is decided at once, in memory, from records and surveys; what takes long is in drivers and surveys, which
 //! send news. So two requests are never admitted against the same free cores.
 
+mod adopt;
 mod entry;
+mod room;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::admission::{Capacity, Holder, admit};
 use super::backend::{Backends, Fault, Found, Work};
@@ -61,6 +63,7 @@ pub struct Keeper<B, C> {
     news: (mpsc::UnboundedSender<News>, mpsc::UnboundedReceiver<News>),
     found: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     tasks: TaskTracker,
+    ends: Ends,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +88,7 @@ where
     C: Fn() -> Result<Capacity, String> + Send + 'static,
 {
     /// Reads the records. `capacity` is asked at each admission; its error says why nothing can be deployed here.
-    pub fn new(backends: B, capacity: C, ledger: Ledger, boot: String) -> std::io::Result<Self> {
+    pub fn new(backends: B, capacity: C, ledger: Ledger, boot: String, ends: Ends) -> std::io::Result<Self> {
         let (records, damaged) = ledger.load()?;
         let ledger = Arc::new(ledger);
         let entry = |record: Record| {
@@ -94,7 +97,7 @@ where
             (uuid, Entry::new(Cell::new(record, Arc::clone(&ledger)), outage))
         };
         let entries = records.into_iter().map(entry).collect();
-        Ok(Self {
+        let keeper = Self {
             backends,
             capacity,
             boot,
@@ -106,19 +109,23 @@ where
             news: mpsc::unbounded_channel(),
             found: mpsc::unbounded_channel(),
             tasks: TaskTracker::new(),
+            ends,
             ledger,
-        })
+        };
+        // What was deployed is known from the first report on.
+        keeper.publish();
+        Ok(keeper)
     }
 
-    /// Lets everybody know how they are.
-    pub fn publish(&self, ends: &Ends) {
-        ends.views.send_replace(Arc::new(self.views()));
+    /// Lets everybody know how they are. Before anybody is answered, so that whoever is answered sees what he was told.
+    fn publish(&self) {
+        self.ends.views.send_replace(Arc::new(self.views()));
     }
 
     /// Keeps them until told to stop. What is under way then is left as it is: the next start goes on from there.
-    pub async fn run(mut self, mut ends: Ends, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         self.resume();
-        self.publish(&ends);
+        self.publish();
         let kinds = tokio::select! {
             kinds = self.backends.kinds() => kinds,
             () = stop.cancelled() => return,
@@ -132,10 +139,18 @@ where
                 () = stop.cancelled() => break,
                 Some(news) = self.news.1.recv() => self.hear(news),
                 Some(event) = self.found.1.recv() => self.happen(event),
-                Some(job) = ends.jobs.recv() => self.take(job),
+                Some(job) = self.ends.jobs.recv() => self.take(job),
                 _ = tick.tick() => self.survey(),
             }
-            self.publish(&ends);
+            self.publish();
+        }
+    }
+
+    /// Instead of running: answers everybody with the reason why nothing is deployed here.
+    pub async fn refuse(mut self, reason: &str, stop: CancellationToken) {
+        while let Some(Some(job)) = stop.run_until_cancelled(self.ends.jobs.recv()).await {
+            let (Job::Start { reply, .. } | Job::Stop { reply, .. }) = job;
+            answer(reply, Reply::new(Outcome::NotNow, reason));
         }
     }
 
@@ -384,58 +399,18 @@ where
             // The order to stop came when the driver had looked for the last time.
             return self.drive(uuid, Intent::Resume, true);
         }
-        entry.tell_all(|wish| match (&record.phase, wish) {
-            (Phase::Running, _) => running(&record),
-            (Phase::Ended { outcome, reason, .. }, _) => {
-                Reply::new(*outcome, reason.clone().unwrap_or_else(|| "it ended".to_owned()))
-            }
-            (_, Wish::Stop) => stopped(&record, "stopped"),
-            (_, Wish::Start) => Reply::new(Outcome::Conflict, STOPPED_MEANWHILE),
-        });
+        let waiting = std::mem::take(&mut entry.waiting);
         let then = std::mem::take(&mut entry.then);
         if record.phase == Phase::Stopped {
             info!(uuid, "stopped");
             self.forget();
         }
+        self.publish();
+        for (wish, waiting) in waiting {
+            answer(waiting, over_reply(&record, wish));
+        }
         for (order, reply) in then {
             self.start(order, reply);
-        }
-    }
-
-    /// Of what was stopped, the latest are remembered.
-    fn forget(&mut self) {
-        let stopped = self.oldest(|record, _| record.phase == Phase::Stopped);
-        let surplus = stopped.len().saturating_sub(STOPPED);
-        for uuid in stopped.into_iter().take(surplus) {
-            self.drop_record(&uuid);
-        }
-    }
-
-    /// Drops the one that ended first, of those that left nothing. False if there is none.
-    fn make_room(&mut self) -> bool {
-        let left_nothing =
-            |record: &Record, entry: &Entry| record.phase.over() && entry.live.is_none() && !entry.unknown;
-        self.oldest(left_nothing).first().is_some_and(|uuid| self.drop_record(uuid))
-    }
-
-    /// The first to be forgotten first: by the keeper's own count, since clocks are set.
-    fn oldest(&self, which: impl Fn(&Record, &Entry) -> bool) -> Vec<String> {
-        let idle = self.entries.iter().filter(|(_, entry)| entry.driving.is_none());
-        let mut found: Vec<(u64, u64, &String)> = idle
-            .filter(|(_, entry)| entry.cell.with(|record| which(record, entry)))
-            .map(|(uuid, entry)| (entry.touched, entry.cell.with(|record| record.since), uuid))
-            .collect();
-        found.sort();
-        found.into_iter().map(|(_, _, uuid)| uuid.clone()).collect()
-    }
-
-    fn drop_record(&mut self, uuid: &str) -> bool {
-        match self.ledger.remove(uuid) {
-            Ok(()) => self.entries.remove(uuid).is_some(),
-            Err(error) => {
-                warn!(uuid, %error, "a record cannot be removed");
-                false
-            }
         }
     }
 
@@ -510,20 +485,6 @@ where
         self.complain(kind, &strangers);
     }
 
-    /// Once, and again when they become more: there is a survey every other second.
-    fn complain(&mut self, kind: &str, strangers: &[Found]) {
-        let surveyed = self.surveys.entry(kind.to_owned()).or_default();
-        let (Some(one), true) = (strangers.first(), strangers.len() > surveyed.strangers) else { return };
-        surveyed.strangers = strangers.len();
-        error!(
-            kind,
-            instances = strangers.len(),
-            uuid = one.uuid,
-            id = ?one.id,
-            "found without a record, and nothing says what they were; they are left alone: remove them by hand"
-        );
-    }
-
     fn follow(&mut self, uuid: &str, verdict: Verdict) {
         let Some(entry) = self.entries.get_mut(uuid) else { return };
         match verdict {
@@ -552,87 +513,6 @@ where
             }
         }
     }
-
-    /// Something that this agent made, and of which there is no record: the record was lost. It is made again from what
-    /// was attached, unless what it holds is somebody else's by now. One of which nothing is known comes back.
-    fn adopt(&mut self, kind: &str, lost: Found) -> Option<Found> {
-        let attached = lost.record.as_deref().and_then(|text| serde_json::from_str::<Attached>(text).ok());
-        let is_right = |attached: &Attached| attached.order.uuid == lost.uuid && attached.order.kind == kind;
-        let attached = attached.filter(is_right);
-        // What another backend has under this uuid stays what the uuid means.
-        let Some(Attached { order, allocation }) =
-            attached.filter(|_| !self.entries.contains_key(&lost.uuid))
-        else {
-            return Some(lost);
-        };
-        let free = self.fits(&order, &allocation);
-        let uuid = lost.uuid.clone();
-        let ended = matches!(lost.state, InstanceState::Failed | InstanceState::Stopped);
-        let phase = match () {
-            // A damaged record and an instance that is down are what a board that lost its power leaves.
-            () if ended && self.damaged == 0 => ended_phase(Some(&lost)),
-            () if free => Phase::Running,
-            () => Phase::Stopping,
-        };
-        let mut record = Record::new(order, allocation, phase);
-        record.known_as(lost.id.clone());
-        record.name.clone_from(&lost.name);
-        record.boot.clone_from(&self.boot);
-        warn!(uuid, kind, phase = record.phase.as_str(), "found without a record");
-        let settled = record.phase.over();
-        if settled {
-            record.allocation = Allocation::default();
-        }
-        let entry = Entry::new(Cell::new(record.clone(), Arc::clone(&self.ledger)), Outage::None);
-        self.entries.insert(uuid.clone(), entry);
-        let record = Box::new(record);
-        let intent = if settled { Intent::Settle(record) } else { Intent::Begin(record) };
-        self.drive(&uuid, intent, false);
-        None
-    }
-
-    /// Whether an allocation of before can be held again.
-    fn fits(&self, order: &Order, allocation: &Allocation) -> bool {
-        self.admit(order).is_ok() && !self.overlaps(allocation)
-    }
-
-    /// What had ended runs again, by somebody else's hand. If what it holds is free, it is as it was ordered; if not, it is
-    /// removed.
-    fn take_in(&mut self, uuid: &str) {
-        let Some(entry) = self.entries.get(uuid) else { return };
-        let mut record = entry.cell.get();
-        let found = entry.live.clone();
-        let attached = found.as_ref().and_then(|found| found.record.as_deref());
-        let attached = attached.and_then(|text| serde_json::from_str::<Attached>(text).ok());
-        let free = attached.filter(|attached| {
-            attached.order == record.order && self.fits(&attached.order, &attached.allocation)
-        });
-        let Some(Attached { allocation, .. }) = free else {
-            warn!(uuid, "something is there that should not be; it is removed");
-            return self.drive(uuid, Intent::Resume, false);
-        };
-        info!(uuid, "it runs again, started by somebody else");
-        record.allocation = allocation;
-        record.enter(Phase::Running);
-        // Held from now on; the driver writes it down first of all.
-        entry.cell.remember(record.clone());
-        self.drive(uuid, Intent::Begin(Box::new(record)), false);
-    }
-
-    fn overlaps(&self, allocation: &Allocation) -> bool {
-        self.entries.values().any(|entry| {
-            entry.cell.with(|record| {
-                let theirs = &record.allocation;
-                let both_share = allocation.shared && theirs.shared;
-                let cores = !both_share && allocation.cores.iter().any(|core| theirs.cores.contains(core));
-                let gpus = allocation
-                    .gpus
-                    .iter()
-                    .any(|gpu| theirs.gpus.iter().any(|taken| taken.device == gpu.device));
-                record.phase.holds() && (cores || gpus)
-            })
-        })
-    }
 }
 
 /// What is attached to everything that is made, so that it can be known without its record.
@@ -648,6 +528,18 @@ fn holder(record: &Record) -> Holder<'_> {
         uuid: &record.order.uuid,
         cores: record.order.requirements.cores,
         allocation: &record.allocation,
+    }
+}
+
+/// To somebody who waited for the end of a driver.
+fn over_reply(record: &Record, wish: Wish) -> Reply {
+    match (&record.phase, wish) {
+        (Phase::Running, _) => running(record),
+        (Phase::Ended { outcome, reason, .. }, _) => {
+            Reply::new(*outcome, reason.clone().unwrap_or_else(|| "it ended".to_owned()))
+        }
+        (_, Wish::Stop) => stopped(record, "stopped"),
+        (_, Wish::Start) => Reply::new(Outcome::Conflict, STOPPED_MEANWHILE),
     }
 }
 

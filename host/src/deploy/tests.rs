@@ -45,9 +45,10 @@ impl Board {
             })
         };
         let ledger = Ledger::open(self.state_dir.path()).unwrap();
-        let keeper = Keeper::new(self.fake.clone(), capacity, ledger, self.boot.to_string()).unwrap();
         let (deployments, ends) = Deployments::new();
-        runtime.spawn(keeper.run(ends, CancellationToken::new()));
+        let boot = self.boot.to_string();
+        let keeper = Keeper::new(self.fake.clone(), capacity, ledger, boot, ends).unwrap();
+        runtime.spawn(keeper.run(CancellationToken::new()));
         Life { runtime, deployments }
     }
 

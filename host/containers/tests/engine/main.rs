@@ -10,6 +10,7 @@
     reason = "a test may panic, that is how it fails; one that does nothing says so"
 )]
 
+mod archives;
 mod bench;
 mod images;
 mod life;

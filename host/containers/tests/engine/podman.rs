@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use cardcage_containers::{Mount, Position};
 
+use crate::archives::{each_archive_is_its_own, layouts_are_loaded};
 use crate::life::whole_life;
 use crate::support::{BACKEND, Board, run, skip, succeeds};
 
@@ -105,11 +106,8 @@ async fn podman_does_the_same() {
     assert_eq!(board.does(&["exec", &first, "cat", "/in"]), "content");
     board.engine.remove(&first).await.expect("removed");
 
-    let archive = board.folder.path().join("archive.tar");
-    board.does(&["save", "-o", &archive.display().to_string(), &format!("{}:1", board.agent)]);
-    let file = std::fs::File::open(&archive).expect("saved");
-    let images = board.engine.load("sha256:one", Box::new(file)).await.expect("loaded");
-    assert_eq!(images, [board.image.as_str()]);
+    each_archive_is_its_own(&board).await;
+    layouts_are_loaded(&board).await;
     let error = board.engine.pull("127.0.0.1:1/a:1").await.expect_err("no registry");
     assert_eq!(error.code(), "failed", "{error}");
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use cardcage_containers::{Config, Engine, Error};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{BACKEND, Board, limits, unique};
+use crate::archives::small;
+use crate::support::{BACKEND, Board, limits, opened, unique};
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_create_whose_answer_was_lost_finds_what_it_made() {
@@ -97,7 +98,7 @@ async fn without_an_engine_nothing_is_known() {
             engine.survey(BACKEND).await.expect_err("no engine"),
             engine.remove(&id).await.expect_err("no engine"),
             engine.pull("busybox").await.expect_err("no engine"),
-            engine.load("digest", Box::new(std::io::empty())).await.expect_err("no engine"),
+            engine.load("digest", opened(Vec::new())).await.expect_err("no engine"),
         ];
         for error in errors {
             assert!(error.is_unreachable(), "{error}");
@@ -179,9 +180,8 @@ async fn an_engine_that_falls_silent_is_not_waited_for() {
     let began = Instant::now();
     let error = engine.pull("r.example/a:1").await.expect_err("silent");
     assert_eq!((error.code(), began.elapsed().as_secs()), ("failed", 60), "{error}");
-    let archive = Box::new(std::io::Cursor::new(vec![1; 1000]));
     let began = Instant::now();
-    let error = engine.load("digest", archive).await.expect_err("silent");
+    let error = engine.load("digest", opened(small())).await.expect_err("silent");
     assert!(error.is_unreachable() && (60..400).contains(&began.elapsed().as_secs()), "{error}");
     let began = Instant::now();
     assert!(engine.survey(BACKEND).await.expect_err("silent").is_unreachable());
@@ -196,7 +196,7 @@ fn calls_can_be_moved_between_threads() {
     moves(&engine);
     moves(&engine.survey(BACKEND));
     moves(&engine.find("u", BACKEND));
-    moves(&engine.load("digest", Box::new(std::io::empty())));
+    moves(&engine.load("digest", opened(Vec::new())));
     moves(&engine.pull("busybox"));
     moves(&engine.stop("id", 1));
     moves(&engine.logs("u", BACKEND, cardcage_containers::Position::Last(1), 1));

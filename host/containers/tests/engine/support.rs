@@ -1,7 +1,7 @@
 //! An engine, an image in it, and the commands that a test needs beside the crate.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Cursor, Read, Write as _};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -44,7 +44,9 @@ impl Board {
         let words: Vec<&str> = client.iter().map(String::as_str).collect();
         // Tests begin together, and a message makes each image another one.
         let tag = format!("{agent}:1");
-        let import = [&words[..], &["import", "-m", &agent, "-", &tag]].concat();
+        // The label is for commands that shall meet no other images.
+        let label = format!("LABEL test={agent}");
+        let import = [&words[..], &["import", "-m", &agent, "-c", &label, "-", &tag]].concat();
         let image = text(&feed(&import, &rootfs));
         let image = if image.contains(':') { image } else { format!("sha256:{image}") };
         let engine = Engine::new(Config {
@@ -54,6 +56,11 @@ impl Board {
             state_dir: folder.path().to_owned(),
         });
         Some(Self { engine, agent, image, folder, client })
+    }
+
+    /// What the engine's own command line begins with.
+    pub fn words(&self) -> Vec<String> {
+        self.client.clone()
     }
 
     /// The engine's own command line.
@@ -137,6 +144,13 @@ impl Drop for Board {
     }
 }
 
+/// A way to an archive, as often as it is wanted.
+pub type Open = Box<dyn Fn() -> std::io::Result<Box<dyn Read + Send>> + Send>;
+
+pub fn opened(bytes: Vec<u8>) -> Open {
+    Box::new(move || Ok(Box::new(Cursor::new(bytes.clone()))))
+}
+
 pub fn limits() -> Limits {
     Limits { cores: Vec::new(), shares: None, memory: 64 << 20, gpus: Vec::new() }
 }
@@ -171,7 +185,7 @@ pub fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn feed(words: &[&str], input: &[u8]) -> Output {
+pub fn feed(words: &[&str], input: &[u8]) -> Output {
     let mut child = Command::new(words[0])
         .args(&words[1..])
         .stdin(Stdio::piped())
@@ -194,7 +208,7 @@ fn has_interpreter(program: &[u8]) -> bool {
 }
 
 /// A root file system of one static program under all its names.
-fn rootfs() -> Option<Vec<u8>> {
+pub fn rootfs() -> Option<Vec<u8>> {
     let Ok(program) = std::fs::read("/bin/busybox") else { return skip("no /bin/busybox") };
     if has_interpreter(&program) {
         return skip("/bin/busybox is not static");

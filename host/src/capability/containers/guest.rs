@@ -1,11 +1,13 @@
 //! The guest side: asks the grant, puts on the owner and the limits, calls the crate.
 
+use std::io::{self, Read};
+
 use cardcage_containers as real;
 use wasmtime::component::Resource;
 
 use super::Refusal;
 use crate::capability::artifacts::guest::Artifact;
-use crate::capability::deploys::{Call, Deploys, blocking};
+use crate::capability::deploys::{Call, Deploys};
 use crate::deploy::steps::step;
 use crate::plugin::bindings::cardcage::types::errors::Error;
 use crate::plugin::bindings::deploy::cardcage::host::containers as wit;
@@ -102,12 +104,15 @@ impl Call {
         let work = self.work()?;
         let engine = self.engine()?;
         let digest = artifact.digest().to_string();
-        let reader = blocking(move || artifact.tar_reader()).await?;
-        let reader = reader.map_err(|error| Error::new("invalid", error.to_string()))?;
+        // Called where it may block, and twice: the archive is looked through before it is handed over.
+        let open = move || match artifact.tar_reader() {
+            Ok(reader) => Ok(Box::new(reader) as Box<dyn Read + Send>),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        };
         work.progress.set(Some("loading the image".to_owned()));
         step("load: before");
         let loaded = tokio::select! {
-            loaded = engine.load(&digest, Box::new(reader)) => loaded.map_err(Error::from),
+            loaded = engine.load(&digest, open) => loaded.map_err(Error::from),
             () = work.cancelled.cancelled() => Err(cancelled()),
         };
         step("load: done");
