@@ -18,7 +18,8 @@
 //! flush_every = "1s"           # how much a crash may cost; longer means less writing to the disk
 //! [agents]                     # how the agents of the boards are asked to deploy
 //! token_file = "/etc/cardcage/agents.token" # the bearer token that agents want; default: none
-//! tls = true                   # default: false
+//! tls = true                   # default: false; without it a token_file is refused, unless token_in_clear = true says
+//!                              # that whoever claims to be a board may read it
 //! ca = "/etc/cardcage/ca.pem"  # who signed the agents' certificates; needed with tls
 //! client_cert = "/etc/cardcage/manager.pem" # the manager's own certificate, where agents want one; default: none
 //! client_key = "/etc/cardcage/manager.key"  # its key
@@ -91,6 +92,8 @@ pub struct Store {
 pub struct Agents {
     /// The bearer token that agents want.
     pub token_file: Option<PathBuf>,
+    /// The token may go to agents in the clear, and so to whoever claims to be a board.
+    pub token_in_clear: bool,
     /// Agents speak TLS.
     pub tls: bool,
     /// Who signed their certificates.
@@ -237,6 +240,18 @@ impl Config {
         let certificates =
             agents.ca.is_some() || agents.client_cert.is_some() || agents.server_name.is_some();
         rule(agents.tls || !certificates, "agents.tls", "must be true where certificates are given")?;
+        // Where an agent is, is what an unauthenticated heartbeat says.
+        rule(
+            agents.tls || agents.token_in_clear || agents.token_file.is_none(),
+            "agents.token_file",
+            "needs agents.tls = true: without it the token goes in the clear to whoever claims to be a board; \
+             where every sender on that network is trusted, say agents.token_in_clear = true",
+        )?;
+        rule(
+            !(agents.tls && agents.token_in_clear),
+            "agents.token_in_clear",
+            "must not be true where agents.tls is: there the token goes to verified agents alone",
+        )?;
         let reachable = match self.listen.ip() {
             IpAddr::V4(_) => true,
             IpAddr::V6(ip) => ip.is_unspecified(),
@@ -323,12 +338,35 @@ mod tests {
             ("advertise = \"0.0.0.0\"", "advertise must be"),
             ("[agents]\ntls = true", "agents.ca must be given"),
             ("[agents]\nca = \"ca.pem\"", "agents.tls must be true"),
+            (
+                "[agents]\ntoken_file = \"t\"",
+                "agents.token_file needs agents.tls = true: without it the token goes",
+            ),
+            (
+                "[agents]\ntls = true\nca = \"c\"\ntoken_in_clear = true",
+                "agents.token_in_clear must not be true",
+            ),
             ("[agents]\ntls = true\nca = \"c\"\nclient_key = \"k\"", "must be given together"),
             ("listen = \"[::1]:3926\"", "listen must be an IPv4 address"),
             ("state_dir", "manager.toml: line 1: "),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_token_needs_tls_or_somebody_who_takes_the_blame() {
+        for good in [
+            "tls = true\nca = \"c\"\ntoken_file = \"t\"",
+            "token_in_clear = true\ntoken_file = \"t\"",
+            "tls = false",
+        ] {
+            assert!(parse(&format!("[agents]\n{good}")).is_ok(), "{good}");
+        }
+        for bad in ["token_file = \"t\"", "token_file = \"t\"\ntls = false\ntoken_in_clear = false"] {
+            let error = parse(&format!("[agents]\n{bad}")).unwrap_err();
+            assert!(error.contains("agents.token_in_clear = true"), "{error}");
         }
     }
 

@@ -16,6 +16,7 @@
 //! waits for its answer. The lock is never held over an await; changes reach the store in the order in which they were
 //! made, since they are handed to it under the lock.
 
+mod address;
 mod ask;
 mod book;
 mod compare;
@@ -41,7 +42,7 @@ use crate::agents::Agents;
 use crate::fleet::Fleet;
 use crate::model::{BoardId, Deployment, Order, Outcome, Reply};
 use crate::protocol::deploy;
-use crate::store::orders::{Orders, Write};
+use crate::store::orders::{Orders, OrdersError, Write, Written};
 use book::Book;
 
 /// Requests to agents at once, for everybody.
@@ -137,12 +138,18 @@ impl Deployments {
         self.book().count()
     }
 
+    /// The boards that have something of ours: it was started there, and nobody has stopped it since.
+    pub fn holders(&self) -> HashSet<BoardId> {
+        self.book().all().filter(|known| known.is_held()).map(|known| known.board.clone()).collect()
+    }
+
     /// Starts instances. Every one is recorded before the first is asked for; the answers come in the same order.
     pub async fn start(&self, starts: Vec<Start>) -> Vec<Pending> {
         let now = millis();
         let uuids: Vec<String> = starts.iter().map(|start| start.uuid.clone()).collect();
         let mut intents = Vec::new();
         let mut seen = HashSet::new();
+        let agents = self.addresses(starts.iter().map(|start| &start.board));
         for Start { uuid, board, order } in starts {
             intents.push(if !seen.insert(uuid.clone()) {
                 Err(Reply::own(Outcome::Conflict, format!("uuid {uuid} is named twice")))
@@ -158,7 +165,7 @@ impl Deployments {
                 let known = book.get(&uuid);
                 let next = Deployment::start(known, &uuid, &board, order, now);
                 let next = next.map_err(|taken| Reply::own(Outcome::Conflict, taken.to_string()))?;
-                Ok(next)
+                Ok(next.at(agents.get(&board).copied()))
             };
             intents.into_iter().map(intend).collect::<Vec<_>>()
         };
@@ -169,12 +176,15 @@ impl Deployments {
     pub async fn stop(&self, stops: Vec<Stop>) -> Vec<Pending> {
         let now = millis();
         let uuids: Vec<String> = stops.iter().map(|stop| stop.uuid.clone()).collect();
+        let agents = self.addresses(stops.iter().filter_map(|stop| Some(&stop.stranger.as_ref()?.0)));
         let make = |book: &mut Book| {
             let intend = |Stop { uuid, stranger }: Stop| match (book.get(&uuid), stranger) {
                 (Some(known), None) => Ok(known.stop(now)),
                 // What was ordered here meanwhile is not what was found.
                 (Some(known), Some(_)) if !known.is_over() => Ok(known.stop(now)),
-                (_, Some((board, kind))) => Ok(Deployment::stop_stranger(&uuid, &board, kind, now)),
+                (_, Some((board, kind))) => {
+                    Ok(Deployment::stop_stranger(&uuid, &board, kind, now).at(agents.get(&board).copied()))
+                }
                 (None, None) => Err(unknown(&uuid)),
             };
             stops.into_iter().map(intend).collect::<Vec<_>>()
@@ -186,12 +196,14 @@ impl Deployments {
     pub async fn forget(&self, uuid: &str) -> Result<bool, String> {
         let written = {
             let mut book = self.book();
-            if !book.forget(uuid) {
-                return Ok(false);
-            }
-            self.0.orders.write(Write { dropped: vec![uuid.to_owned()], ..Write::default() })
+            let Some(leaving) = book.leave(uuid) else { return Ok(false) };
+            let dropped = Write { dropped: vec![uuid.to_owned()], ..Write::default() };
+            (leaving, self.0.orders.write(dropped))
         };
-        written.map_err(|error| error.to_string())?.done().await?;
+        let (leaving, written) = written;
+        let forgotten = recorded(written).await;
+        self.book().left(&leaving, forgotten.is_ok(), Instant::now());
+        forgotten?;
         info!(uuid, "deployment forgotten");
         Ok(true)
     }
@@ -202,29 +214,28 @@ impl Deployments {
         uuids: Vec<String>,
         make: impl FnOnce(&mut Book) -> Vec<Result<Deployment, Reply>>,
     ) -> Vec<Pending> {
-        let (intents, marks, written) = {
+        let (intents, marks, dropped, written) = {
             let mut book = self.book();
             let mut intents = make(&mut book);
-            let wanted = intents.iter().flatten().filter(|next| book.get(&next.uuid).is_none()).count();
-            let dropped = book.make_room(wanted);
+            let dropped = book.make_room(intents.iter().flatten());
             if let Err(full) = &dropped {
                 for intent in intents.iter_mut().filter(|intent| intent.is_ok()) {
                     *intent = Err(Reply::own(Outcome::NotRecorded, full.to_string()));
                 }
             }
+            let dropped = dropped.unwrap_or_default();
             let put: Vec<_> = intents.iter().flatten().cloned().collect();
             let marks: Vec<_> = put.iter().map(|next| book.intend(next.clone())).collect();
-            let written = self.0.orders.write(Write { put, dropped: dropped.unwrap_or_default() });
-            (intents, marks, written)
+            let uuids = dropped.iter().map(|dropped| dropped.uuid().to_owned()).collect();
+            let written = self.0.orders.write(Write { put, dropped: uuids });
+            (intents, marks, dropped, written)
         };
-        let recorded = match written {
-            Ok(written) => written.done().await,
-            Err(error) => Err(error.to_string()),
-        };
+        let recorded = recorded(written).await;
         if let Err(reason) = &recorded {
             warn!(reason, "an order could not be recorded and was not carried out");
             let mut book = self.book();
             marks.into_iter().for_each(|mark| book.revert(mark, Instant::now()));
+            book.put_back(dropped);
         }
         let places = Arc::new(Semaphore::new(REQUESTS_OF_ONE));
         let asked = intents.into_iter().zip(uuids).map(|(intent, uuid)| match (intent, &recorded) {
@@ -255,21 +266,20 @@ impl Deployments {
             let _permit = self.0.requests.acquire().await;
             self.ask(&deployment).await
         };
-        let reply = tokio::select! {
+        let (reply, agent) = tokio::select! {
             // It stays open, and is asked about again by the next manager.
             () = self.0.stop.cancelled() => return Reply::own(Outcome::NoAnswer, "the manager is stopping; it asks again when it runs again"),
             () = mark.interrupt.cancelled() => return Reply::own(Outcome::NoAnswer, "taken back by a later request for the same uuid"),
-            reply = ask => reply,
+            answer = ask => answer,
         };
         log(&deployment, &reply);
         let written = {
             let mut book = self.book();
-            let settled = book.settle(uuid, mark.revision, &reply, Instant::now());
+            let settled = book.settle(uuid, mark.revision, (&reply, agent), Instant::now());
             settled.map(|put| self.0.orders.write(Write { put: vec![put], ..Write::default() }))
         };
         let saved = match written {
-            Some(Ok(written)) => written.done().await,
-            Some(Err(error)) => Err(error.to_string()),
+            Some(written) => recorded(written).await,
             None => Ok(()),
         };
         if let Err(reason) = saved {
@@ -277,6 +287,11 @@ impl Deployments {
         }
         reply
     }
+}
+
+/// Waits for the disk, if it takes the write at all.
+async fn recorded(written: Result<Written, OrdersError>) -> Result<(), String> {
+    written.map_err(|error| error.to_string())?.done().await
 }
 
 /// A line for each answer that is another than the one before: a board that is away is asked every minute.
@@ -297,11 +312,39 @@ fn unknown(uuid: &str) -> Reply {
 
 /// Now, as it is kept.
 fn millis() -> i64 {
-    millis_of(SystemTime::now())
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Milliseconds since 1970.
-fn millis_of(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+#[cfg(test)]
+mod tests {
+    use cardcage_daemon::state_dir::StateDir;
+
+    use super::*;
+    use crate::{config, testing};
+
+    #[tokio::test]
+    async fn what_made_room_or_was_to_be_forgotten_is_there_when_nothing_can_be_recorded() {
+        let dir = tempfile::tempdir().unwrap();
+        let (orders, _) = Orders::open(&StateDir::take(&dir.path().join("state")).unwrap()).unwrap();
+        orders.close().await;
+        let board = BoardId::from("b");
+        let mut over = Deployment::stop_stranger("over", &board, None, 1);
+        over.settle(&Reply::own(Outcome::Done, ""));
+        let deployments = Deployments(Arc::new(Inner {
+            book: Mutex::new(Book::new(vec![over.clone()], 1, Instant::now())),
+            orders,
+            agents: Agents::new(&config::Agents::default()).unwrap(),
+            fleet: testing::fleet(),
+            requests: Semaphore::new(1),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }));
+        let stop = Stop { uuid: "new".into(), stranger: Some((board, None)) };
+        let mut pending = deployments.stop(vec![stop]).await;
+        assert_eq!(pending[0].reply().await.outcome, Outcome::NotRecorded);
+        assert_eq!((deployments.get("over"), deployments.get("new")), (Some(over.clone()), None));
+        assert!(deployments.forget("over").await.is_err());
+        assert_eq!(deployments.get("over"), Some(over));
+    }
 }

@@ -49,7 +49,7 @@ const AT_ONCE: usize = 256;
 pub struct Fleet {
     inventory: Arc<Mutex<Inventory>>,
     clock: Clock,
-    resource_every: Duration,
+    every: PerSubject<Duration>,
     evictions: Arc<Quiet>,
 }
 
@@ -57,7 +57,7 @@ impl Fleet {
     /// An empty fleet whose boards are asked this often.
     pub fn new(clock: Clock, every: PerSubject<Duration>) -> Self {
         let inventory = Arc::new(Mutex::new(Inventory::new(every.heartbeat, Limits::default())));
-        Self { inventory, clock, resource_every: every.resource, evictions: Arc::new(Quiet::new()) }
+        Self { inventory, clock, every, evictions: Arc::new(Quiet::new()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inventory> {
@@ -140,7 +140,13 @@ impl Fleet {
 
     /// A board's readings, if they say something about now.
     pub fn current<'a>(&self, board: &'a Board) -> Option<&'a Received> {
-        board.current(self.clock.now(), self.resource_every)
+        board.current(self.clock.now(), self.every.resource)
+    }
+
+    /// Why a board is not to be chosen without being named, if there is a reason. Anybody can invent one: whoever does has
+    /// to keep it up for a while, and in contradiction to nobody. `is_trusted` spares it the while.
+    pub fn doubt(&self, view: &View, is_trusted: bool) -> Option<String> {
+        view.doubt(self.clock.now(), self.every.heartbeat, is_trusted)
     }
 
     /// One board.

@@ -24,6 +24,7 @@ use super::{Api, select, show};
 use crate::deployments::{Pending, Start, Stop};
 use crate::model::{BoardId, Order, Outcome, Reply};
 use crate::problem::Problem;
+use select::Selection;
 
 /// Longest time that a request waits for its results; less than the server gives it.
 const PATIENCE: Duration = Duration::from_secs(6 * 60 + 30);
@@ -75,7 +76,7 @@ pub(super) async fn start(
     order: Result<Json<NewDeployment>, JsonRejection>,
 ) -> Result<Json<OrderResults>, Problem> {
     let Json(new) = order.map_err(|error| bad_order(error.body_text()))?;
-    let boards = boards(&api, &allowance, &new).await?;
+    let Selection { boards, left_out, more_left_out } = boards(&api, &allowance, &new).await?;
     if new.uuid.is_some() && boards.len() > 1 {
         return Err(bad_order(
             "uuid is given, and more than one board; leave it out, and each gets one of its own",
@@ -113,25 +114,27 @@ pub(super) async fn start(
         });
         (uuid, Some(board), pending)
     });
-    Ok(Json(OrderResults { results: results(&api, waiting.collect()).await }))
+    Ok(Json(OrderResults { results: results(&api, waiting.collect()).await, left_out, more_left_out }))
 }
 
-async fn boards(api: &Api, allowance: &Allowance, new: &NewDeployment) -> Result<Vec<String>, Problem> {
-    let boards = match (&new.selector, new.boards.is_empty()) {
+async fn boards(api: &Api, allowance: &Allowance, new: &NewDeployment) -> Result<Selection, Problem> {
+    let selection = match (&new.selector, new.boards.is_empty()) {
         (None, false) => {
             let mut seen = std::collections::HashSet::new();
-            new.boards.iter().filter(|board| seen.insert(*board)).cloned().collect()
+            let boards = new.boards.iter().filter(|board| seen.insert(*board)).cloned().collect();
+            Selection { boards, ..Selection::default() }
         }
         (Some(selector), true) => {
-            let (fleet, selector) = (api.fleet.clone(), selector.clone());
-            let select = move || select::select(&fleet, &selector).map_err(bad_order);
+            let (fleet, deployments, selector) =
+                (api.fleet.clone(), api.deployments.clone(), selector.clone());
+            let select = move || select::select(&fleet, &deployments.holders(), &selector).map_err(bad_order);
             api.turns.make(allowance, select).await?
         }
         _ => return Err(bad_order("give either boards or selector")),
     };
-    match boards.len() {
-        0 => Err(bad_order("the selector fits no board; `cardcage boards` shows what they have")),
-        1..=LIMIT => Ok(boards),
+    match selection.boards.len() {
+        0 => Err(bad_order(selection.nothing())),
+        1..=LIMIT => Ok(selection),
         more => Err(bad_order(format!("{more} boards are named, at most {LIMIT} are taken at once"))),
     }
 }
@@ -195,7 +198,8 @@ pub(super) async fn stop_several(
     if !(1..=LIMIT).contains(&what.uuids.len()) {
         return Err(bad_order(format!("uuids must be 1 to {LIMIT}")));
     }
-    Ok(Json(OrderResults { results: stop_all(&api, &allowance, what).await? }))
+    let results = stop_all(&api, &allowance, what).await?;
+    Ok(Json(OrderResults { results, left_out: Vec::new(), more_left_out: 0 }))
 }
 
 async fn stop_all(api: &Api, allowance: &Allowance, what: StopSeveral) -> Result<Vec<OrderResult>, Problem> {

@@ -1,7 +1,12 @@
 //! Which boards a selector means: `key=value,key=value`, and a board must have all of them.
+//!
+//! Whoever sends a heartbeat can have what a selector asks for. So one that is in doubt is left out, and told.
 
+use std::collections::HashSet;
+
+use super::types::LeftOut;
 use crate::fleet::{Fleet, View};
-use crate::model::{State, Text};
+use crate::model::{BoardId, State, Text};
 
 /// One thing that a board must have.
 enum Rule {
@@ -15,11 +20,46 @@ enum Rule {
     Host(String),
 }
 
-/// The ids of the boards, in their order.
-pub(super) fn select(fleet: &Fleet, selector: &str) -> Result<Vec<String>, String> {
+/// Boards that are told of those that were left out.
+const TOLD: usize = 100;
+
+/// What a selector means.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// The ids of the boards, in their order.
+    pub(super) boards: Vec<String>,
+    /// Those that it fits and that are in doubt, and why.
+    pub(super) left_out: Vec<LeftOut>,
+    pub(super) more_left_out: usize,
+}
+
+/// Finds them. `trusted` are boards that need not be known for long.
+pub(super) fn select(fleet: &Fleet, trusted: &HashSet<BoardId>, selector: &str) -> Result<Selection, String> {
     let rules = parse(selector)?;
-    let fits = |view: &View| rules.iter().all(|rule| rule.fits(view));
-    Ok(fleet.walk().filter(fits).map(|view| view.board.id.to_string()).collect())
+    let mut selection = Selection::default();
+    for view in fleet.walk().filter(|view| rules.iter().all(|rule| rule.fits(view))) {
+        let board = view.board.id.to_string();
+        match fleet.doubt(&view, trusted.contains(&view.board.id)) {
+            None => selection.boards.push(board),
+            Some(why) if selection.left_out.len() < TOLD => selection.left_out.push(LeftOut { board, why }),
+            Some(_) => selection.more_left_out += 1,
+        }
+    }
+    Ok(selection)
+}
+
+impl Selection {
+    /// Why nothing was selected.
+    pub(super) fn nothing(&self) -> String {
+        let Some(first) = self.left_out.first() else {
+            return "the selector fits no board; `cardcage boards` shows what they have".to_owned();
+        };
+        let all = self.left_out.len().saturating_add(self.more_left_out);
+        format!(
+            "the selector fits {all} boards, and all of them are left out, {} for one: {}; name those that are meant as boards",
+            first.board, first.why
+        )
+    }
 }
 
 fn parse(selector: &str) -> Result<Vec<Rule>, String> {
@@ -80,7 +120,10 @@ mod tests {
         let fleet = testing::fleet();
         testing::heartbeat(&fleet, 1, "one", &json!([]));
         testing::heartbeat(&fleet, 2, "two", &json!([]));
-        let found = |selector: &str| select(&fleet, selector).map(|boards| boards.len());
+        let found = |selector: &str| {
+            let Selection { boards, left_out, .. } = select(&fleet, &HashSet::new(), selector)?;
+            Ok::<_, String>(boards.len() + left_out.len())
+        };
         assert_eq!(found("box=1"), Ok(2));
         assert_eq!(found("box=1, host=two,state=up"), Ok(1));
         assert_eq!(found("box=1,host=three"), Ok(0));
@@ -93,5 +136,28 @@ mod tests {
             let error = found(wrong).unwrap_err();
             assert!(error.contains(expected), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn a_board_in_doubt_is_left_out_and_told() {
+        let fleet = testing::fleet();
+        let trusted = HashSet::from([BoardId::from("00000000-0000-0000-0000-000000000001")]);
+        let select = |trusted: &HashSet<BoardId>| select(&fleet, trusted, "box=1").unwrap();
+        assert!(select(&trusted).nothing().contains("fits no board"));
+        testing::heartbeat(&fleet, 1, "one", &json!([]));
+        let new = select(&HashSet::new());
+        assert!(new.boards.is_empty() && new.left_out[0].why.contains("no longer than 2h"), "{new:?}");
+        assert!(new.nothing().contains("fits 1 boards") && new.nothing().contains("no longer"), "{new:?}");
+        let known = select(&trusted);
+        assert_eq!((known.boards.len(), known.left_out.len()), (1, 0), "{known:?}");
+        testing::heartbeat(&fleet, 2, "two", &json!([]));
+        let contested = select(&trusted);
+        assert_eq!((contested.boards.len(), contested.left_out.len()), (0, 2));
+        assert!(contested.left_out[0].why.contains("its slot is also that of"), "{contested:?}");
+        for id in 3..200 {
+            testing::heartbeat(&fleet, id, "more", &json!([]));
+        }
+        let many = select(&trusted);
+        assert_eq!((many.boards.len(), many.left_out.len(), many.more_left_out), (0, TOLD, 99));
     }
 }

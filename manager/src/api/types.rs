@@ -12,7 +12,7 @@ pub use board::{
     Plugin, Plugins, SeenPlugin, Summary,
 };
 pub use deployment::{
-    Deployment, Deployments, DesiredState, Log, NewDeployment, OrderResult, OrderResults, Require,
+    Deployment, Deployments, DesiredState, LeftOut, Log, NewDeployment, OrderResult, OrderResults, Require,
     StopSeveral,
 };
 pub use readings::{

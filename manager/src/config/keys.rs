@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 /// Every key, in full. A key that is the beginning of another is a table.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "state_dir",
     "listen",
     "advertise",
@@ -19,6 +19,7 @@ const KNOWN: [&str; 20] = [
     "store.flush_every",
     "agents",
     "agents.token_file",
+    "agents.token_in_clear",
     "agents.tls",
     "agents.ca",
     "agents.client_cert",

@@ -2,7 +2,7 @@
 //!
 //! Before a stop the agent is asked what id the deployment has now: an id of a process may have been somebody else's
 //! since it was noted. An agent that lists nothing speaks v1.1 alone; there the id of the reply to the start is used, or
-//! the one that it reports.
+//! the one that it reports. `address.rs` says where the agent is.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use hyper::Method;
 
 use super::Deployments;
 use crate::agents::{Answer, Call, NoAnswer, escaped};
-use crate::model::{BoardId, Deployment, Desired, InstanceId, Outcome, Reply, State};
+use crate::model::{BoardId, Deployment, Desired, InstanceId, Outcome, Reply};
 use crate::protocol::deploy::{self, Listed, Log};
 
 /// Agents answer a start after five minutes at the latest, and go on after that.
@@ -40,66 +40,108 @@ pub struct Piece {
 
 impl Deployments {
     /// Asks for what is wanted.
-    pub(super) async fn ask(&self, deployment: &Deployment) -> Reply {
+    pub(super) async fn ask(&self, deployment: &Deployment) -> Said {
+        match deployment.desired {
+            Desired::Running => self.ask_start(deployment).await,
+            Desired::Stopped => self.ask_stop(deployment).await,
+        }
+    }
+
+    async fn ask_start(&self, deployment: &Deployment) -> Said {
+        let Some(order) = &deployment.order else {
+            return (Reply::own(Outcome::Invalid, "there is no order"), None);
+        };
+        let body = match deploy::start(&deployment.uuid, order) {
+            Ok(body) => body,
+            Err(error) => return (Reply::own(Outcome::Invalid, error.to_string()), None),
+        };
         let agent = match self.address(&deployment.board) {
             Ok(agent) => agent,
-            Err(reply) => return reply,
+            Err(doubt) => match self.where_it_is(deployment).await {
+                Some(agent) => agent,
+                None => return (doubt, None),
+            },
         };
-        let asked = match deployment.desired {
-            Desired::Running => self.ask_start(agent, deployment).await,
-            Desired::Stopped => self.ask_stop(agent, deployment).await,
-        };
-        asked.unwrap_or_else(|reply| reply)
+        said(agent, self.deploy(agent, deployment, body, START).await)
     }
 
-    /// Where the agent of a board answers. Not where it is in doubt which agent that is.
-    fn address(&self, board: &BoardId) -> Result<SocketAddrV4, Reply> {
-        let none = |message: String| Reply::own(Outcome::UnknownBoard, message);
-        let fleet = &self.0.fleet;
-        let view = fleet.board(board.as_str());
-        let view =
-            view.ok_or_else(|| none(format!("board {board} is not known; it is asked when it reports")))?;
-        let heartbeat = &view.board.heartbeat;
-        if !view.conflicts.identity.is_empty() {
-            let message =
-                format!("several agents say that they are board {board}; see `cardcage board {board}`");
-            return Err(none(message));
-        }
-        let same_port = |rival: &&BoardId| {
-            let rival = fleet.board(rival.as_str());
-            rival.is_some_and(|rival| {
-                let other = &rival.board.heartbeat;
-                rival.board.state != State::Lost
-                    && (other.host_ip, other.service_port) == (heartbeat.host_ip, heartbeat.service_port)
-            })
-        };
-        if let Some(rival) = view.conflicts.address.iter().find(same_port) {
-            return Err(none(format!(
-                "boards {board} and {rival} report one address and port; correct one of them"
-            )));
-        }
-        Ok(SocketAddrV4::new(heartbeat.host_ip, heartbeat.service_port))
+    /// Where its agent answered before, if it has it still: an agent that takes an order does not ask whether it was
+    /// meant.
+    async fn where_it_is(&self, deployment: &Deployment) -> Option<SocketAddrV4> {
+        let before = deployment.agent?;
+        matches!(self.listed(before, &deployment.uuid).await, Ok(List::Has(_))).then_some(before)
     }
 
-    async fn ask_start(&self, agent: SocketAddrV4, deployment: &Deployment) -> Result<Reply, Reply> {
-        let Some(order) = &deployment.order else {
-            return Err(Reply::own(Outcome::Invalid, "there is no order"));
+    /// Stops it where its agent answered before, if it is there still, else where its board says that it is.
+    async fn ask_stop(&self, deployment: &Deployment) -> Said {
+        let claim = self.address(&deployment.board);
+        let before = deployment.agent.filter(|before| claim.as_ref().ok() != Some(before));
+        let why_not = match before {
+            None => None,
+            Some(before) => match self.ask_stop_before(before, deployment, claim.is_err()).await {
+                Ok(said) => return said,
+                Err(why_not) => Some(why_not),
+            },
         };
-        let body = deploy::start(&deployment.uuid, order)
-            .map_err(|error| Reply::own(Outcome::Invalid, error.to_string()))?;
-        self.deploy(agent, deployment, body, START).await
-    }
-
-    async fn ask_stop(&self, agent: SocketAddrV4, deployment: &Deployment) -> Result<Reply, Reply> {
-        let uuid = &deployment.uuid;
-        let (kind, id) = match self.listed(agent, uuid).await? {
-            List::Has(Listed { kind, id }) => {
-                // Before anything runs it has no id; to our agents its uuid is one.
-                (Some(kind), Some(id.unwrap_or_else(|| InstanceId::Text(uuid.clone()))))
+        match (claim, why_not) {
+            (Ok(agent), _) => said(agent, self.ask_stop_at(agent, deployment).await),
+            (Err(doubt), None) => (doubt, None),
+            (Err(doubt), Some(why_not)) => {
+                (Reply::own(doubt.outcome, format!("{}; and {why_not}", doubt.message)), None)
             }
-            List::HasNot => return Ok(Reply::own(Outcome::Done, "the board has no such deployment")),
-            List::None => self.as_reported(deployment),
-        };
+        }
+    }
+
+    /// The first half of that, or why it decides nothing. Where it is in doubt which agent is the board's, the word of
+    /// this one counts as long as the board is heard there; and nobody but itself may say which id is to be stopped.
+    async fn ask_stop_before(
+        &self,
+        before: SocketAddrV4,
+        deployment: &Deployment,
+        in_doubt: bool,
+    ) -> Result<Said, String> {
+        let counts = in_doubt && self.is_heard_at(&deployment.board, before);
+        match self.listed(before, &deployment.uuid).await {
+            Ok(List::Has(listed)) => Ok(said(before, self.stop_listed(before, deployment, listed).await)),
+            Ok(List::HasNot) if counts => Ok(said(before, Ok(has_not()))),
+            Ok(List::None) if counts && deployment.id.is_some() => Ok(said(
+                before,
+                self.stop_as(before, deployment, deployment.kind.clone(), deployment.id.clone()).await,
+            )),
+            Ok(_) => Err(format!("it is not to be found at {before}, where it was")),
+            Err(reply) => Err(format!("where it was, {}", reply.message)),
+        }
+    }
+
+    async fn ask_stop_at(&self, agent: SocketAddrV4, deployment: &Deployment) -> Result<Reply, Reply> {
+        match self.listed(agent, &deployment.uuid).await? {
+            List::Has(listed) => self.stop_listed(agent, deployment, listed).await,
+            List::HasNot => Ok(has_not()),
+            List::None => {
+                let (kind, id) = self.as_reported(deployment);
+                self.stop_as(agent, deployment, kind, id).await
+            }
+        }
+    }
+
+    async fn stop_listed(
+        &self,
+        agent: SocketAddrV4,
+        deployment: &Deployment,
+        Listed { kind, id }: Listed,
+    ) -> Result<Reply, Reply> {
+        // Before anything runs it has no id; to our agents its uuid is one.
+        let id = id.unwrap_or_else(|| InstanceId::Text(deployment.uuid.clone()));
+        self.stop_as(agent, deployment, Some(kind), Some(id)).await
+    }
+
+    async fn stop_as(
+        &self,
+        agent: SocketAddrV4,
+        deployment: &Deployment,
+        kind: Option<String>,
+        id: Option<InstanceId>,
+    ) -> Result<Reply, Reply> {
         let Some(kind) = kind else {
             let message =
                 "the agent does not say of which type it is; stop it with the type it was started with";
@@ -111,7 +153,7 @@ impl Deployments {
                 "nobody knows its id, and no other is stopped in its place",
             ));
         };
-        let body = deploy::stop(&kind, uuid, &id)
+        let body = deploy::stop(&kind, &deployment.uuid, &id)
             .map_err(|error| Reply::own(Outcome::Invalid, error.to_string()))?;
         self.deploy(agent, deployment, body, STOP).await
     }
@@ -139,7 +181,7 @@ impl Deployments {
             limit: deploy::REPLY_LIMIT,
         };
         let answer = self.0.agents.call(agent, call).await.map_err(|error| unanswered(&error))?;
-        Ok(understood(&answer, agent, &deployment.uuid))
+        understood(&answer, agent, &deployment.uuid)
     }
 
     async fn listed(&self, agent: SocketAddrV4, uuid: &str) -> Result<List, Reply> {
@@ -181,6 +223,21 @@ impl Deployments {
     }
 }
 
+/// An answer, and the agent that gave it if one did.
+pub(super) type Said = (Reply, Option<SocketAddrV4>);
+
+/// A reply of the agent itself, or what the manager says in its place.
+fn said(agent: SocketAddrV4, answer: Result<Reply, Reply>) -> Said {
+    match answer {
+        Ok(reply) => (reply, Some(agent)),
+        Err(reply) => (reply, None),
+    }
+}
+
+fn has_not() -> Reply {
+    Reply::own(Outcome::Done, "the board has no such deployment")
+}
+
 /// What an agent says it has.
 enum List {
     Has(Listed),
@@ -189,12 +246,12 @@ enum List {
     None,
 }
 
-/// What the answer to a deploy says.
-fn understood(answer: &Answer, agent: SocketAddrV4, uuid: &str) -> Reply {
+/// What the answer to a deploy says; an error if it is no reply.
+fn understood(answer: &Answer, agent: SocketAddrV4, uuid: &str) -> Result<Reply, Reply> {
     match (answer.status, deploy::reply(&answer.body, uuid)) {
-        (200 | 400, Ok(reply)) => reply,
-        (200, Err(error)) => again(&format!("the agent at {agent} answers what is no answer: {error}")),
-        _ => refused(answer, agent),
+        (200 | 400, Ok(reply)) => Ok(reply),
+        (200, Err(error)) => Err(again(&format!("the agent at {agent} answers what is no answer: {error}"))),
+        _ => Err(refused(answer, agent)),
     }
 }
 
@@ -234,7 +291,9 @@ mod tests {
 
     fn said(status: u16, body: &str) -> Outcome {
         let answer = Answer { status, body: body.as_bytes().to_vec() };
-        understood(&answer, SocketAddrV4::new([10, 0, 0, 1].into(), 23980), "u").outcome
+        let (Ok(reply) | Err(reply)) =
+            understood(&answer, SocketAddrV4::new([10, 0, 0, 1].into(), 23980), "u");
+        reply.outcome
     }
 
     #[test]

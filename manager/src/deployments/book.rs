@@ -1,10 +1,14 @@
 //! Every deployment that is wanted or was, and which of them are to be asked about. Plain state: no I/O, and every moment
 //! is handed in.
 //!
+//! A change is made before it is recorded, and taken back if it cannot be: no other is made in between that knows nothing
+//! of it.
+//!
 //! A change gets a revision. An answer is noted only if it is the answer to the latest change: what is said to a start
 //! that was stopped meanwhile decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +39,8 @@ struct Slot {
     due: Instant,
     /// Somebody asks about it, or is about to.
     scheduled: bool,
+    /// It is being forgotten: nobody asks, and no answer counts, until that is on the disk or turns out to be impossible.
+    leaving: bool,
     /// Held by whoever asks.
     turn: Arc<Mutex<()>>,
     /// Breaks off whoever asks.
@@ -46,6 +52,21 @@ pub(super) struct Change {
     uuid: String,
     revision: u64,
     before: Option<Deployment>,
+}
+
+/// One that made room, to be put back if that cannot be recorded.
+pub(super) struct Dropped(Slot);
+
+impl Dropped {
+    pub(super) fn uuid(&self) -> &str {
+        &self.0.deployment.uuid
+    }
+}
+
+/// One that is being forgotten.
+pub(super) struct Leaving {
+    uuid: String,
+    revision: u64,
 }
 
 /// A request that begins.
@@ -93,27 +114,36 @@ impl Book {
         (self.slots.len(), self.all().filter(|deployment| deployment.open).count())
     }
 
-    /// Drops so many that are over, the oldest first, that there is room. Returns which.
-    pub(super) fn make_room(&mut self, wanted: usize) -> Result<Vec<String>, Full> {
-        let surplus = self.slots.len().saturating_add(wanted).saturating_sub(self.limit);
+    /// Drops so many that are over, the oldest first, that there is room for these. Returns which.
+    pub(super) fn make_room<'a>(
+        &mut self,
+        nexts: impl Iterator<Item = &'a Deployment>,
+    ) -> Result<Vec<Dropped>, Full> {
+        let (known, new): (Vec<_>, Vec<_>) =
+            nexts.map(|next| next.uuid.as_str()).partition(|uuid| self.slots.contains_key(*uuid));
+        let known: HashSet<&str> = known.into_iter().collect();
+        let surplus = self.slots.len().saturating_add(new.len()).saturating_sub(self.limit);
         if surplus == 0 {
             return Ok(Vec::new());
         }
         let mut over: Vec<_> = self
             .all()
-            .filter(|known| known.is_over())
-            .map(|known| (known.ordered, known.uuid.clone()))
+            .filter(|one| one.is_over() && !known.contains(one.uuid.as_str()))
+            .map(|one| (one.ordered, one.uuid.clone()))
             .collect();
         if over.len() < surplus {
             return Err(Full(self.slots.len()));
         }
         over.sort_unstable();
         over.truncate(surplus);
-        let dropped: Vec<String> = over.into_iter().map(|(_, uuid)| uuid).collect();
-        for uuid in &dropped {
-            self.slots.remove(uuid);
+        Ok(over.into_iter().filter_map(|(_, uuid)| self.slots.remove(&uuid)).map(Dropped).collect())
+    }
+
+    /// Puts back what made room, unless it was ordered again meanwhile.
+    pub(super) fn put_back(&mut self, dropped: Vec<Dropped>) {
+        for Dropped(slot) in dropped {
+            self.slots.entry(slot.deployment.uuid.clone()).or_insert(slot);
         }
-        Ok(dropped)
     }
 
     /// Notes what is wanted from now on. Whoever does that asks about it, too.
@@ -127,6 +157,7 @@ impl Book {
                 attempts: 0,
                 due: Instant::now(),
                 scheduled: true,
+                leaving: false,
                 turn: Arc::default(),
                 interrupt: CancellationToken::new(),
             };
@@ -137,7 +168,7 @@ impl Book {
             slot.interrupt.cancel();
         }
         let before = Some(std::mem::replace(&mut slot.deployment, next));
-        (slot.revision, slot.attempts, slot.scheduled) = (revision, 0, true);
+        (slot.revision, slot.attempts, slot.scheduled, slot.leaving) = (revision, 0, true, false);
         Change { uuid, revision, before }
     }
 
@@ -165,7 +196,7 @@ impl Book {
 
     /// Begins to ask. The caller has the turn.
     pub(super) fn begin(&mut self, uuid: &str) -> Begun {
-        let Some(slot) = self.slots.get_mut(uuid) else { return Begun::Gone };
+        let Some(slot) = self.slots.get_mut(uuid).filter(|slot| !slot.leaving) else { return Begun::Gone };
         if !slot.deployment.open {
             slot.scheduled = false;
             let Deployment { outcome, id, message, .. } = slot.deployment.clone();
@@ -176,16 +207,19 @@ impl Book {
         Begun::Open(Box::new(slot.deployment.clone()), mark)
     }
 
-    /// Notes an answer to what was wanted then. Returns what is to be saved.
+    /// Notes an answer to what was wanted then, and who gave it. Returns what is to be saved.
     pub(super) fn settle(
         &mut self,
         uuid: &str,
         revision: u64,
-        reply: &Reply,
+        (reply, agent): (&Reply, Option<SocketAddrV4>),
         now: Instant,
     ) -> Option<Deployment> {
-        let slot = self.slots.get_mut(uuid).filter(|slot| slot.revision == revision)?;
+        let slot = self.slots.get_mut(uuid).filter(|slot| slot.revision == revision && !slot.leaving)?;
         slot.deployment.settle(reply);
+        if let Some(agent) = agent {
+            slot.deployment.answered_by(agent, reply);
+        }
         slot.deployment.answered = super::millis();
         slot.scheduled = false;
         slot.due = now + pause(slot.attempts);
@@ -195,7 +229,8 @@ impl Book {
 
     /// Up to so many that are to be asked about now. They are taken for scheduled.
     pub(super) fn due(&mut self, now: Instant, most: usize) -> Vec<String> {
-        let is_due = |slot: &&mut Slot| slot.deployment.open && !slot.scheduled && slot.due <= now;
+        let is_due =
+            |slot: &&mut Slot| slot.deployment.open && !slot.scheduled && !slot.leaving && slot.due <= now;
         let take = |slot: &mut Slot| {
             slot.scheduled = true;
             slot.deployment.uuid.clone()
@@ -203,10 +238,25 @@ impl Book {
         self.slots.values_mut().filter(is_due).take(most).map(take).collect()
     }
 
-    /// Drops one, and breaks off whoever asks about it.
-    pub(super) fn forget(&mut self, uuid: &str) -> bool {
-        let slot = self.slots.remove(uuid);
-        slot.inspect(|slot| slot.interrupt.cancel()).is_some()
+    /// Begins to forget one, and breaks off whoever asks about it.
+    pub(super) fn leave(&mut self, uuid: &str) -> Option<Leaving> {
+        let slot = self.slots.get_mut(uuid)?;
+        slot.leaving = true;
+        slot.interrupt.cancel();
+        Some(Leaving { uuid: uuid.to_owned(), revision: slot.revision })
+    }
+
+    /// Ends that: it is gone, unless it was ordered again meanwhile; or it stays, since that could not be recorded.
+    pub(super) fn left(&mut self, leaving: &Leaving, recorded: bool, now: Instant) {
+        let Some(slot) = self.slots.get_mut(&leaving.uuid).filter(|slot| slot.revision == leaving.revision)
+        else {
+            return;
+        };
+        if recorded {
+            self.slots.remove(&leaving.uuid);
+        } else {
+            (slot.leaving, slot.scheduled, slot.due) = (false, false, now + FIRST_PAUSE);
+        }
     }
 }
 
@@ -259,11 +309,13 @@ mod tests {
         let stop = book.get("u").unwrap().stop(2);
         book.intend(stop);
         assert!(start.interrupt.is_cancelled());
-        assert_eq!(book.settle("u", start.revision, &Reply::own(Outcome::Done, ""), now), None);
+        assert_eq!(book.settle("u", start.revision, (&Reply::own(Outcome::Done, ""), None), now), None);
         assert!(book.get("u").unwrap().open && book.get("u").unwrap().desired == Desired::Stopped);
         let stop = begin(&mut book, "u");
         assert!(!stop.interrupt.is_cancelled());
-        assert!(book.settle("u", stop.revision, &Reply::own(Outcome::Done, ""), now).unwrap().is_over());
+        assert!(
+            book.settle("u", stop.revision, (&Reply::own(Outcome::Done, ""), None), now).unwrap().is_over()
+        );
     }
 
     #[test]
@@ -273,7 +325,7 @@ mod tests {
         assert!(book.due(now + LONGEST_PAUSE, 9).is_empty(), "who ordered it asks");
         for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
             let mark = begin(&mut book, "u");
-            book.settle("u", mark.revision, &Reply::own(Outcome::NoAnswer, ""), now);
+            book.settle("u", mark.revision, (&Reply::own(Outcome::NoAnswer, ""), None), now);
             let pause = Duration::from_secs(pause);
             assert!(book.due(now + pause - Duration::from_millis(1), 9).is_empty());
             now += pause;
@@ -281,7 +333,7 @@ mod tests {
             assert!(book.due(now + LONGEST_PAUSE, 9).is_empty(), "it is being asked about");
         }
         let mark = begin(&mut book, "u");
-        book.settle("u", mark.revision, &Reply::own(Outcome::Failed, ""), now);
+        book.settle("u", mark.revision, (&Reply::own(Outcome::Failed, ""), None), now);
         assert!(book.due(now + LONGEST_PAUSE, 9).is_empty(), "what failed stays so");
     }
 
@@ -315,9 +367,43 @@ mod tests {
         over.settle(&Reply::own(Outcome::Done, ""));
         book.intend(over);
         book.intend(started("b"));
-        assert_eq!(book.make_room(1).unwrap(), ["a"]);
-        book.intend(started("c"));
-        assert!(book.make_room(1).is_err() && book.make_room(0).is_ok());
+        let room = |book: &mut Book, uuids: &[&str]| {
+            let nexts: Vec<_> = uuids.iter().map(|uuid| started(uuid)).collect();
+            book.make_room(nexts.iter())
+        };
+        let dropped = room(&mut book, &["c"]).unwrap();
+        assert_eq!(dropped.iter().map(Dropped::uuid).collect::<Vec<_>>(), ["a"]);
+        book.put_back(dropped);
+        assert!(book.get("a").unwrap().is_over(), "that could not be recorded");
+        assert!(room(&mut book, &["a", "c"]).is_err(), "one that is ordered again makes no room");
+        let dropped = room(&mut book, &["c"]).unwrap();
+        book.intend(started("a"));
+        book.put_back(dropped);
+        assert!(book.get("a").unwrap().open, "it was ordered again meanwhile");
+        assert!(room(&mut book, &["c"]).is_err() && room(&mut book, &["a"]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_forgotten_goes_once_that_is_recorded_and_stays_if_it_cannot_be() {
+        let (mut book, now) = (book(9), Instant::now());
+        book.intend(started("u"));
+        let asking = begin(&mut book, "u");
+        let leaving = book.leave("u").unwrap();
+        assert!(asking.interrupt.is_cancelled() && matches!(book.begin("u"), Begun::Gone));
+        let done = Reply::own(Outcome::Done, "");
+        assert_eq!(book.settle("u", asking.revision, (&done, None), now), None, "it would be written again");
+        assert!(book.due(now + LONGEST_PAUSE, 9).is_empty());
+        book.left(&leaving, false, now);
+        assert!(book.get("u").unwrap().open);
+        assert_eq!(book.due(now + LONGEST_PAUSE, 9), ["u"]);
+
+        let leaving = book.leave("u").unwrap();
+        book.intend(started("u").stop(2));
+        book.left(&leaving, true, now);
+        assert_eq!(book.get("u").unwrap().desired, Desired::Stopped, "that came later");
+        let leaving = book.leave("u").unwrap();
+        book.left(&leaving, true, now);
+        assert!(book.get("u").is_none() && book.leave("u").is_none());
     }
 
     proptest! {
@@ -341,7 +427,7 @@ mod tests {
                     },
                     3 => if let Some(mark) = asking.take() {
                         let was = book.get("u").cloned();
-                        let settled = book.settle("u", mark.revision, &Reply::own(Outcome::ALL[outcome], ""), now);
+                        let settled = book.settle("u", mark.revision, (&Reply::own(Outcome::ALL[outcome], ""), None), now);
                         if settled.is_none() {
                             prop_assert_eq!(book.get("u"), was.as_ref());
                         }

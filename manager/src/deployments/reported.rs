@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::Deployments;
 use crate::clock::Moment;
@@ -16,6 +17,9 @@ pub(super) struct Reported {
     pub(super) components: Vec<Component>,
     /// When.
     pub(super) at: Option<Moment>,
+    /// In this life of the manager. What was read back from the disk is older than anything that is done now, and nobody
+    /// knows whether it is older than what was done before.
+    pub(super) is_of_now: bool,
     /// It says something about now.
     pub(super) is_current: bool,
 }
@@ -24,7 +28,17 @@ impl Deployments {
     pub(super) fn reported(&self, view: &View) -> Reported {
         let Some(received) = &view.board.resource else { return Reported::default() };
         let is_current = self.0.fleet.current(&view.board).is_some();
-        Reported { components: components(&received.body), at: Some(received.at), is_current }
+        let is_of_now = view.board.answers.resource.last.is_some_and(|last| last >= received.at)
+            && received.at >= Moment::default();
+        Reported { components: components(&received.body), at: Some(received.at), is_of_now, is_current }
+    }
+
+    /// Whether a report that came then says something about a deployment as it was last ordered or stopped: one from
+    /// before the answer may say what was before.
+    pub(super) fn is_later(&self, reported: &Reported, deployment: &Deployment) -> bool {
+        let since = time_of_day(deployment.ordered.max(deployment.answered));
+        let said = reported.at.map(|at| self.0.fleet.clock().time_of_day(at));
+        reported.is_of_now && said.is_some_and(|said| said > since)
     }
 
     /// What a board reported of one deployment.
@@ -55,9 +69,9 @@ impl Deployments {
             found.retain(|(on, _, _)| board.is_none_or(|board| on.as_str() == board));
             // What was stopped here counts only if it is reported to run since.
             if let Some(over) = known.get(uuid).filter(|known| known.is_over()) {
-                found.retain(|(on, component, said)| {
+                found.retain(|(on, component, reported)| {
                     let runs = !matches!(component.state, "STOPPED" | "FAILED");
-                    *on != over.board || (runs && *said > over.ordered)
+                    *on != over.board || (runs && self.is_later(reported, over))
                 });
             }
             if let [_, _, ..] = found.as_slice() {
@@ -81,21 +95,29 @@ impl Deployments {
         uuids.iter().map(resolve).collect()
     }
 
-    /// Every board that reports one of these uuids, and when it did, in milliseconds since 1970.
-    pub(super) fn strangers(&self, uuids: &HashSet<&str>) -> HashMap<String, Vec<(BoardId, Component, i64)>> {
+    /// Every board that reports one of these uuids, and when it did.
+    pub(super) fn strangers(
+        &self,
+        uuids: &HashSet<&str>,
+    ) -> HashMap<String, Vec<(BoardId, Component, Reported)>> {
         let mut found: HashMap<String, Vec<_>> = HashMap::new();
         for view in self.0.fleet.walk() {
-            let Reported { components, at, .. } = self.reported(&view);
-            let said = at.map_or(0, |at| super::millis_of(self.0.fleet.clock().time_of_day(at)));
+            let mut reported = self.reported(&view);
+            let components = std::mem::take(&mut reported.components);
             for component in
                 components.into_iter().filter(|component| uuids.contains(component.uuid.as_str()))
             {
                 let boards = found.entry(component.uuid.to_string()).or_default();
-                boards.push((view.board.id.clone(), component, said));
+                boards.push((view.board.id.clone(), component, reported.clone()));
             }
         }
         found
     }
+}
+
+fn time_of_day(millis: i64) -> SystemTime {
+    let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Most boards have none, and their reports need not be read for that.

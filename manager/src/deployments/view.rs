@@ -3,7 +3,6 @@
 //! It is made board by board, so that a page of a large fleet needs the reports of the boards on it and no others.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::time::{Duration, SystemTime};
 
 use super::compare::{Facts, Step, compare};
 use super::{Deployments, reported::Reported};
@@ -119,17 +118,15 @@ impl Deployments {
 
     fn of_board(&self, board: &BoardId, deployments: Vec<Deployment>) -> Vec<Entry> {
         let view = self.0.fleet.board(board.as_str());
-        let reported = view.as_ref().map(|view| self.reported(view)).unwrap_or_default();
+        let mut reported = view.as_ref().map(|view| self.reported(view)).unwrap_or_default();
         let state = view.map(|view| view.board.state);
-        let Reported { components, at, is_current } = reported;
-        let said = at.map(|at| self.0.fleet.clock().time_of_day(at));
+        let Reported { at, is_current, .. } = reported;
+        let components = std::mem::take(&mut reported.components);
         let mut components: BTreeMap<String, Component> =
             components.into_iter().map(|component| (component.uuid.to_string(), component)).collect();
         let mut entries = Vec::new();
         let mut push = |uuid: String, deployment: Option<Deployment>, component: Option<Component>| {
-            // A report from before the answer may say what was before.
-            let since = deployment.as_ref().map(|one| time_of_day(one.ordered.max(one.answered)));
-            let is_later = since.is_none_or(|since| said.is_some_and(|said| said > since));
+            let is_later = deployment.as_ref().is_none_or(|one| self.is_later(&reported, one));
             let step =
                 compare(deployment.as_ref(), Facts { component: component.as_ref(), is_current, is_later });
             let board = board.clone();
@@ -153,9 +150,4 @@ impl Deployments {
         entries.sort_by(|one, other| one.uuid.cmp(&other.uuid));
         entries
     }
-}
-
-fn time_of_day(millis: i64) -> SystemTime {
-    let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -1,11 +1,13 @@
 //! What others see of the inventory.
 
 use std::ops::Bound;
+use std::time::Duration;
 
 use super::board::{Board, Entry};
 use super::claims::{Claim, Thing};
 use super::identity::Claimant;
 use super::inventory::Inventory;
+use crate::clock::Moment;
 use crate::model::{BoardId, State};
 
 /// Which boards are asked for.
@@ -42,6 +44,36 @@ pub struct View {
     pub board: Board,
     /// With whom it is at odds.
     pub conflicts: Conflicts,
+    /// Since when it is known, also from an earlier run.
+    pub(super) known_since: Moment,
+}
+
+/// Periods that a board must have been known for before it is chosen without being named.
+const PROBATION_PERIODS: u32 = 2;
+
+impl View {
+    /// See [`super::Fleet::doubt`].
+    pub(super) fn doubt(&self, now: Moment, period: Duration, is_trusted: bool) -> Option<String> {
+        let Conflicts { slot, address, identity } = &self.conflicts;
+        let ids = |boards: &[BoardId]| boards.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let probation = period.saturating_mul(PROBATION_PERIODS);
+        if self.board.state != State::Up {
+            Some(format!("it is {}, not up", self.board.state.name()))
+        } else if !identity.is_empty() {
+            Some("several agents say that they are this board".to_owned())
+        } else if !slot.is_empty() {
+            Some(format!("its slot is also that of {}", ids(slot)))
+        } else if !address.is_empty() {
+            Some(format!("its address is also that of {}", ids(address)))
+        } else if !is_trusted && now.since(self.known_since) <= probation {
+            Some(format!(
+                "it is known for no longer than {}, two queries",
+                humantime::format_duration(probation)
+            ))
+        } else {
+            None
+        }
+    }
 }
 
 /// Who claims what this board claims: live boards, at most `LIMIT` of each sort, and agents.
@@ -94,7 +126,8 @@ impl Inventory {
             }
             conflicts.identity = entry.identity.claimants().cloned().collect();
         }
-        View { board: board.clone(), conflicts }
+        let known_since = board.first_seen.map_or(entry.known_since, |first| first.min(entry.known_since));
+        View { board: board.clone(), conflicts, known_since }
     }
 
     fn find_rivals(&self, board: &Board, thing: Thing, rivals: &mut Vec<BoardId>) {

@@ -11,6 +11,8 @@
 //! *Open* means that the outcome is not known, so the board is asked again. *Settled* means that it is: what was refused
 //! or failed stays so until somebody orders again.
 
+use std::net::SocketAddrV4;
+
 use super::BoardId;
 
 /// What is to run, and with what.
@@ -243,8 +245,12 @@ pub struct Deployment {
     pub message: String,
     /// When it was last ordered or stopped, in milliseconds since 1970.
     pub ordered: i64,
-    /// When this process was answered last, the same way; 0 if it was not. Not kept: after a restart every report is later.
+    /// When this process was answered last, the same way; 0 if it was not. Not kept: what is reported after a restart is
+    /// later.
     pub answered: i64,
+    /// Where its agent answered for it last; until then, where its board was when it was ordered. Kept, since what is said
+    /// of a board later may be forged.
+    pub agent: Option<SocketAddrV4>,
 }
 
 /// Why an order is not taken: another one has this uuid.
@@ -280,6 +286,7 @@ impl Deployment {
         if let Some(known) = known {
             known.admits(board, &order)?;
         }
+        let same = known.filter(|known| known.board == *board && !known.is_over());
         Ok(Self {
             uuid: uuid.to_owned(),
             board: board.clone(),
@@ -292,6 +299,7 @@ impl Deployment {
             message: String::new(),
             ordered: now,
             answered: 0,
+            agent: same.and_then(|known| known.agent),
         })
     }
 
@@ -346,6 +354,21 @@ impl Deployment {
             message: String::new(),
             ordered: now,
             answered: 0,
+            agent: None,
+        }
+    }
+
+    /// The same, with where its board is now, if nothing is known of where its agent answered.
+    #[must_use]
+    pub fn at(self, agent: Option<SocketAddrV4>) -> Self {
+        Self { agent: self.agent.or(agent), ..self }
+    }
+
+    /// Notes that this agent gave this reply. One that has nothing of it is not its agent.
+    pub fn answered_by(&mut self, agent: SocketAddrV4, reply: &Reply) {
+        let has_it = reply.outcome.code().is_some() && reply.outcome != Outcome::WrongInstance;
+        if has_it && !reply.outcome.left_nothing() {
+            self.agent = Some(agent);
         }
     }
 
@@ -358,6 +381,11 @@ impl Deployment {
         if let Some(id) = &reply.id {
             self.id = Some(id.clone());
         }
+    }
+
+    /// Whether its board has it, as far as this manager knows.
+    pub fn is_held(&self) -> bool {
+        self.desired == Desired::Running && self.outcome == Some(Outcome::Done)
     }
 
     /// Whether nobody needs it any more: it is stopped for good.
@@ -425,6 +453,21 @@ mod tests {
         let stopped = answered(stopping, Outcome::Done);
         assert!(stopped.is_over() && stopped.stop(9) == stopped);
         assert!(start(Some(&stopped), "g").is_ok());
+    }
+
+    #[test]
+    fn where_its_agent_answered_is_kept_until_another_has_it() {
+        let at = |last| SocketAddrV4::new([10, 0, 0, last].into(), 23980);
+        let mut one = start(None, "f").unwrap().at(Some(at(1))).at(Some(at(2)));
+        for outcome in [Outcome::NoRoom, Outcome::Denied, Outcome::NoAnswer, Outcome::WrongInstance] {
+            one.answered_by(at(3), &Reply::own(outcome, "m"));
+        }
+        assert_eq!(one.agent, Some(at(1)), "whoever has nothing of it is not its agent");
+        one.answered_by(at(5), &Reply::own(Outcome::UnderWay, "m"));
+        let running = answered(one, Outcome::Done);
+        assert_eq!(start(Some(&running), "f").unwrap().agent, Some(at(5)));
+        let over = answered(running.stop(8), Outcome::Done);
+        assert_eq!((over.agent, start(Some(&over), "f").unwrap().agent), (Some(at(5)), None));
     }
 
     #[test]

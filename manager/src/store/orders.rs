@@ -22,7 +22,10 @@ use tracing::info;
 use crate::model::{BoardId, Deployment, Desired, InstanceId, Order, Outcome};
 
 /// Number of the schema, kept as `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+
+/// What a file of version 1 lacks.
+const FROM_1: &str = "ALTER TABLE deployment ADD COLUMN agent TEXT;";
 
 /// `id_number` or `id_text` is there, or none. `kind` and `order_…` are null where somebody else started it.
 const SCHEMA: &str = "
@@ -45,7 +48,8 @@ const SCHEMA: &str = "
         id_text TEXT,
         outcome TEXT,
         message TEXT NOT NULL,
-        ordered INTEGER NOT NULL
+        ordered INTEGER NOT NULL,
+        agent TEXT
     ) STRICT;
 ";
 
@@ -183,7 +187,8 @@ fn open(path: &Path) -> Result<(Connection, Vec<Deployment>), OrdersError> {
     let (mut connection, version) = read().map_err(|error| damaged(error.to_string()))?;
     match version {
         SCHEMA_VERSION => {}
-        0 => create(&mut connection)?,
+        0 => change(&mut connection, SCHEMA)?,
+        1 => change(&mut connection, FROM_1)?,
         -1 => return Err(damaged("it is damaged".to_owned())),
         other => {
             return Err(damaged(format!("it is of version {other}, this manager knows {SCHEMA_VERSION}")));
@@ -193,9 +198,9 @@ fn open(path: &Path) -> Result<(Connection, Vec<Deployment>), OrdersError> {
     Ok((connection, all))
 }
 
-fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+fn change(connection: &mut Connection, schema: &str) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(schema)?;
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()
 }
@@ -211,6 +216,7 @@ fn deployment(row: &Row<'_>) -> rusqlite::Result<Deployment> {
     let board: String = row.get("board")?;
     let desired: String = row.get("desired")?;
     let outcome: Option<String> = row.get("outcome")?;
+    let agent: Option<String> = row.get("agent")?;
     let number: Option<i64> = row.get("id_number")?;
     let text: Option<String> = row.get("id_text")?;
     let number = number.and_then(|number| u64::try_from(number).ok()).map(InstanceId::Number);
@@ -227,6 +233,7 @@ fn deployment(row: &Row<'_>) -> rusqlite::Result<Deployment> {
         message: row.get("message")?,
         ordered: row.get("ordered")?,
         answered: 0,
+        agent: agent.and_then(|agent| agent.parse().ok()),
     })
 }
 
@@ -262,7 +269,8 @@ fn save<'a>(connection: &mut Connection, writes: impl Iterator<Item = &'a Write>
 
 fn put(connection: &Connection, deployment: &Deployment) -> rusqlite::Result<()> {
     const PUT: &str = "INSERT OR REPLACE INTO deployment VALUES (:uuid, :board, :kind, :url, :file, :cpu, :memory, :gpu,
-        :instance_id, :index, :name, :options, :desired, :open, :id_number, :id_text, :outcome, :message, :ordered)";
+        :instance_id, :index, :name, :options, :desired, :open, :id_number, :id_text, :outcome, :message, :ordered,
+        :agent)";
     let order = deployment.order.as_ref();
     let (number, text) = match &deployment.id {
         Some(InstanceId::Number(number)) => (i64::try_from(*number).ok(), None),
@@ -289,6 +297,7 @@ fn put(connection: &Connection, deployment: &Deployment) -> rusqlite::Result<()>
         ":outcome": deployment.outcome.map(Outcome::name),
         ":message": deployment.message,
         ":ordered": deployment.ordered,
+        ":agent": deployment.agent.map(|agent| agent.to_string()),
     })?;
     Ok(())
 }
@@ -324,7 +333,8 @@ mod tests {
         assert!(all.is_empty());
         let mode = std::fs::metadata(state.path().join("deployments.db")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let number = sample("a", InstanceId::Number(815));
+        let agent = Some("10.0.0.7:23980".parse().unwrap());
+        let number = sample("a", InstanceId::Number(815)).at(agent);
         let text = sample("b", InstanceId::Text("c0ffee".into()));
         let stranger = Deployment::stop_stranger("c", &BoardId::from("x"), None, 6);
         let put = vec![number.clone(), text.clone(), stranger.clone(), sample("d", InstanceId::Number(1))];
@@ -336,6 +346,29 @@ mod tests {
         let (_orders, mut all) = Orders::open(&state).unwrap();
         all.sort_by(|one, other| one.uuid.cmp(&other.uuid));
         assert_eq!(all, [number, text.stop(9), stranger]);
+    }
+
+    #[tokio::test]
+    async fn a_file_of_the_version_before_is_read_and_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::take(&dir.path().join("state")).unwrap();
+        let before =
+            SCHEMA.replace("ordered INTEGER NOT NULL,", "ordered INTEGER NOT NULL").replace("agent TEXT", "");
+        let old = Connection::open(state.path().join("deployments.db")).unwrap();
+        old.execute_batch(&before).unwrap();
+        old.execute_batch(
+            "INSERT INTO deployment (uuid, board, desired, open, message, ordered) VALUES ('u', 'b', 'stopped', 1, '', 7);
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+        drop(old);
+        let (orders, all) = Orders::open(&state).unwrap();
+        let known = Deployment::stop_stranger("u", &BoardId::from("b"), None, 7);
+        assert_eq!(all, std::slice::from_ref(&known));
+        let moved = known.at(Some("10.0.0.7:23980".parse().unwrap()));
+        orders.write(Write { put: vec![moved.clone()], ..Write::default() }).unwrap().done().await.unwrap();
+        orders.close().await;
+        assert_eq!(Orders::open(&state).unwrap().1, [moved]);
     }
 
     #[test]

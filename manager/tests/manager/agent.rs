@@ -59,6 +59,7 @@ pub struct State {
 
 pub struct FakeAgent {
     pub id: String,
+    pub host_ip: &'static str,
     pub port: u16,
     shared: Arc<Shared>,
 }
@@ -70,15 +71,20 @@ struct Shared {
 
 impl FakeAgent {
     pub fn start() -> Self {
-        Self::serve(None)
+        Self::start_at("127.0.0.1")
+    }
+
+    /// One of those that do not share an address.
+    pub fn start_at(host_ip: &'static str) -> Self {
+        Self::serve(host_ip, None)
     }
 
     pub fn start_tls(config: ServerConfig) -> Self {
-        Self::serve(Some(Arc::new(config)))
+        Self::serve("127.0.0.1", Some(Arc::new(config)))
     }
 
-    fn serve(tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn serve(host_ip: &'static str, tls: Option<Arc<ServerConfig>>) -> Self {
+        let listener = TcpListener::bind((host_ip, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let served = Arc::clone(&shared);
@@ -94,7 +100,7 @@ impl FakeAgent {
                 });
             }
         });
-        Self { id: uuid::Uuid::new_v4().to_string(), port, shared }
+        Self { id: uuid::Uuid::new_v4().to_string(), host_ip, port, shared }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -112,9 +118,14 @@ impl FakeAgent {
 
     /// Its board is known to this manager.
     pub fn meet(&self, manager: &Manager, slot_id: i32) {
-        let mut heartbeat = ours(&self.id, slot_id, "127.0.0.1");
+        manager.report("/heartbeat", &self.heartbeat(&self.id, slot_id));
+    }
+
+    /// What it would say as the agent of this id.
+    pub fn heartbeat(&self, id: &str, slot_id: i32) -> Value {
+        let mut heartbeat = ours(id, slot_id, self.host_ip);
         heartbeat["service_port"] = json!(self.port);
-        manager.report("/heartbeat", &heartbeat);
+        heartbeat
     }
 
     /// It reports what it has.
@@ -128,7 +139,7 @@ impl FakeAgent {
         let more = |(uuid, instance): (&String, &Instance)| json!({"uuid": uuid, "type": instance.kind, "order": "ab12", "cores": [1], "cpu_load": 7.5, "memory_used": 4096});
         let components: Vec<_> = state.instances.iter().map(component).collect();
         let deployments: Vec<_> = state.instances.iter().map(more).collect();
-        let report = json!({"host_ip": "127.0.0.1", "resource": {"cpu": {}, "memory": {}}, "component": components,
+        let report = json!({"host_ip": self.host_ip, "resource": {"cpu": {}, "memory": {}}, "component": components,
                             "cardcage": {"agent_id": self.id, "readings": {}, "deployments": deployments}});
         drop(state);
         manager.report("/resource", &report);

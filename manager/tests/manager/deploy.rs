@@ -108,7 +108,7 @@ fn an_order_is_taken_once_however_often_it_comes() {
 fn several_boards_have_a_result_each_and_a_dead_one_holds_up_nobody() {
     let place = Place::new();
     let manager = place.start();
-    let agents: Vec<_> = (1..=3).map(|_| FakeAgent::start()).collect();
+    let agents = ["127.0.0.1", "127.0.0.2", "127.0.0.3"].map(FakeAgent::start_at);
     for (slot, agent) in (1..).zip(&agents) {
         agent.meet(&manager, slot);
     }

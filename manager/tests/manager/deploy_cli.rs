@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::agent::{FakeAgent, Manners};
-use crate::deploy::{UUID, one, order, start};
+use crate::deploy::{OTHER, UUID, one, order, start};
 use crate::support::{Manager, Place, wait_for};
 
 fn command(place: &Place, manager: &Manager, line: &[&str]) -> Command {
@@ -70,6 +70,9 @@ fn a_deployment_from_its_start_to_its_stop() {
 fn the_status_says_how_it_ended() {
     let (place, manager, agent) = one();
     let status = |line: &[&str]| run(&place, &manager, line);
+    let (code, _, err) = status(&deploy(&["--select", "box=1"]));
+    assert!(code == Some(1) && err.contains("no longer than 2h, two queries"), "{err}");
+    start(&place, &manager, &order(&agent.id, OTHER));
     agent.manners(Manners::Refuses(4));
     let (code, out, err) = status(&deploy(&["--board", "1/3/1", "--json"]));
     assert_eq!(code, Some(1), "{err}");

@@ -70,7 +70,7 @@ fn the_token_of_agents_is_sent_to_them_and_a_wrong_one_is_named() {
     let (file, agent) = (place.path().join("agents.token"), crate::agent::FakeAgent::start());
     agent.state().token = Some("the-agents-secret".into());
     std::fs::write(&file, "the-agents-secret\n").unwrap();
-    let manager = place.start_with_agents(&format!("token_file = {file:?}"));
+    let manager = place.start_with_agents(&format!("token_file = {file:?}\ntoken_in_clear = true"));
     agent.meet(&manager, 3);
     assert_eq!(start(&place, &manager, &order(&agent.id, UUID))[0]["outcome"], "done");
     assert!(!manager.log().contains("the-agents-secret"));

@@ -98,6 +98,33 @@ fn a_manager_that_is_killed_between_the_intent_and_the_reply_asks_again_when_it_
 }
 
 #[test]
+fn a_report_of_an_earlier_life_says_nothing_of_a_stop() {
+    let (place, manager, agent) = one();
+    start(&place, &manager, &order(&agent.id, UUID));
+    agent.hold(true);
+    std::thread::scope(|scope| {
+        let stopped = scope.spawn(|| stop(&place, &manager, &[UUID]));
+        wait_for("the stop", || (agent.state().deploys.len() == 2).then_some(()));
+        // After the order and before it is carried out.
+        agent.report(&manager);
+        agent.hold(false);
+        assert_eq!(stopped.join().unwrap()[0]["outcome"], "done");
+    });
+    manager.wait_until_saved();
+    manager.stop();
+    let manager = place.start();
+    let entry = shown(&manager, UUID);
+    assert_eq!((&entry["state"], &entry["in_step"]), (&json!("RUNNING"), &json!(true)), "{entry}");
+    assert_eq!(stop(&place, &manager, &[UUID])[0]["outcome"], "done");
+    assert_eq!(agent.state().deploys.len(), 2, "it is stopped already");
+    agent.runs(UUID, "docker", json!("c1"));
+    agent.report(&manager);
+    let entry = shown(&manager, UUID);
+    assert_eq!(entry["in_step"], false, "{entry}");
+    assert!(entry["why"].as_str().unwrap().contains("somebody else started it"), "{entry}");
+}
+
+#[test]
 fn a_stopping_manager_does_not_wait_for_boards() {
     let (place, manager, agent) = one();
     agent.hold(true);
@@ -132,13 +159,36 @@ fn what_is_forgotten_is_asked_about_no_more() {
     assert!(list(&place.start(), "?all=true").is_empty());
 }
 
+/// What the database refuses from now on.
+fn refuse(place: &Place, what: &str) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(place.state_dir().join("deployments.db")).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    let trigger =
+        format!("CREATE TRIGGER no BEFORE {what} ON deployment BEGIN SELECT RAISE(ABORT, 'no'); END;");
+    database.execute_batch(&trigger).unwrap();
+    database
+}
+
+#[test]
+fn what_cannot_be_forgotten_stays_and_is_asked_about() {
+    let (place, manager, agent) = one();
+    agent.manners(Manners::Refuses(8));
+    start(&place, &manager, &order(&agent.id, UUID));
+    let database = refuse(&place, "DELETE");
+    let path = format!("/fleet/v1/deployments/{UUID}?forget=true");
+    assert_eq!(manager.delete(&path, Some(&place.token())).status, 503);
+    assert_eq!(shown(&manager, UUID)["open"], true);
+    agent.manners(Manners::Good);
+    wait_for("the answer", || (shown(&manager, UUID)["outcome"] == "done").then_some(()));
+    database.execute_batch("DROP TRIGGER no;").unwrap();
+    assert_eq!(manager.delete(&path, Some(&place.token())).status, 204);
+    assert_eq!(manager.get(&format!("/fleet/v1/deployments/{UUID}")).status, 404);
+}
+
 #[test]
 fn what_cannot_be_recorded_is_not_asked_for() {
     let (place, manager, agent) = one();
-    let database = rusqlite::Connection::open(place.state_dir().join("deployments.db")).unwrap();
-    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    let failing = "CREATE TRIGGER no BEFORE INSERT ON deployment BEGIN SELECT RAISE(ABORT, 'no'); END;";
-    database.execute_batch(failing).unwrap();
+    let database = refuse(&place, "INSERT");
     let result = start(&place, &manager, &order(&agent.id, UUID)).remove(0);
     assert_eq!((&result["outcome"], result.get("open")), (&json!("not_recorded"), None), "{result}");
     assert!(agent.state().deploys.is_empty() && list(&manager, "?all=true").is_empty());

@@ -11,6 +11,7 @@ mod api;
 mod cli;
 mod deploy;
 mod deploy_cli;
+mod deploy_forged;
 mod deploy_hostile;
 mod deploy_lost;
 mod deploy_tls;

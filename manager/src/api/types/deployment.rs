@@ -13,8 +13,10 @@ pub struct NewDeployment {
     /// Ids of the boards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boards: Vec<String>,
-    /// In place of `boards`: every board that has all of these, such as `box=1,state=up,type=GPU`. Keys: `box`, `slot`,
-    /// `cpu`, `state`, `type` (of the board), `resource` (its type), `arch`, `host`.
+    /// In place of `boards`: every board that has all of these, such as `box=1,type=GPU`. Keys: `box`, `slot`, `cpu`,
+    /// `state`, `type` (of the board), `resource` (its type), `arch`, `host`. Only boards that are up, are at odds with
+    /// no other, and have been known for longer than two queries or have something of this manager: anybody can say that
+    /// they are a board. The others are left out, unless they are named as `boards`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
     /// Which backend is to run it.
@@ -78,6 +80,26 @@ pub struct StopSeveral {
 pub struct OrderResults {
     /// In the order of the boards or uuids.
     pub results: Vec<OrderResult>,
+    /// Boards that the selector fits and that were not asked, the first hundred of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// How many there are besides those.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more_left_out: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(number: &usize) -> bool {
+    *number == 0
+}
+
+/// A board that a selector fits and that was not asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeftOut {
+    /// The board.
+    pub board: String,
+    /// Why it was not.
+    pub why: String,
 }
 
 /// What came of an order for one instance.

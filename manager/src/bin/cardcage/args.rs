@@ -111,7 +111,8 @@ pub(crate) struct DeployArgs {
     #[arg(long = "board", value_name = "ID", required_unless_present = "select", conflicts_with = "select")]
     pub(crate) boards: Vec<String>,
 
-    /// Every board that has all of these: box, slot, cpu, state, type, resource, arch, host; such as box=1,state=up.
+    /// Every board that has all of these: box, slot, cpu, state, type, resource, arch, host; such as box=1,type=GPU. Boards
+    /// that are not up, new, or at odds with others are left out, and told.
     #[arg(long, value_name = "KEY=VALUE,…")]
     pub(crate) select: Option<String>,
 

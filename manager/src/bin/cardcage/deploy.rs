@@ -136,7 +136,11 @@ fn stage(client: &Client, uuid: &str) -> Option<String> {
 /// Shows the results, and fails unless all are good.
 fn tell(args: &Args, answer: &Value, screen: &Screen) -> Result<(), Failure> {
     let results: OrderResults = client::typed(answer)?;
-    screen::print(&if args.json { screen::json(answer) } else { show(&results.results, screen) })?;
+    screen::print(&if args.json {
+        screen::json(answer)
+    } else {
+        show(&results.results, screen) + &left_out(&results)
+    })?;
     verdict(&results.results)
 }
 
@@ -176,6 +180,21 @@ fn show(results: &[OrderResult], screen: &Screen) -> String {
     screen.text(table) + &whole(results, screen)
 }
 
+/// Boards that were not asked, since anybody could be them.
+fn left_out(results: &OrderResults) -> String {
+    let clean = screen::clean;
+    let lines = results.left_out.iter();
+    let lines = lines.map(|one| format!("left out {}: {}\n", clean(&one.board), clean(&one.why)));
+    let mut text: String = lines.collect();
+    if results.more_left_out > 0 {
+        text.push_str(&format!("left out {} more\n", results.more_left_out));
+    }
+    if !text.is_empty() {
+        text.push_str("name them with --board if they are meant\n");
+    }
+    text
+}
+
 /// A message that a narrow line has no room for is what people need most.
 fn whole(results: &[OrderResult], screen: &Screen) -> String {
     let failed = results.iter().filter(|result| screen.width.is_some() && result.outcome != "done");
@@ -187,6 +206,8 @@ fn whole(results: &[OrderResult], screen: &Screen) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cardcage_manager::api::types::LeftOut;
+
     use super::*;
 
     fn result(outcome: &str, open: bool) -> OrderResult {
@@ -208,6 +229,15 @@ mod tests {
         assert_eq!(status(&[result("done", false), result("no_answer", true)]), Some(4));
         assert_eq!(status(&[result("no_room", false), result("no_answer", true)]), Some(1));
         assert_eq!(status(&[result("unknown_deployment", false)]), Some(3));
+    }
+
+    #[test]
+    fn what_a_selector_left_out_is_told() {
+        let one = LeftOut { board: "b".into(), why: "it is late\u{1b}, not up".into() };
+        let some = OrderResults { results: Vec::new(), left_out: vec![one], more_left_out: 3 };
+        let expected = "left out b: it is late\u{FFFD}, not up\nleft out 3 more\nname them with --board if they are meant\n";
+        assert_eq!(left_out(&some), expected);
+        assert_eq!(left_out(&OrderResults { left_out: Vec::new(), more_left_out: 0, ..some }), "");
     }
 
     #[test]
