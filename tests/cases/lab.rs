@@ -54,9 +54,9 @@ impl Executables {
         let find = |name: &str, test: bool| {
             let is =
                 |artifact: &&Value| artifact["target"]["name"] == name && artifact["profile"]["test"] == test;
-            let found =
-                artifacts.iter().find(is).unwrap_or_else(|| panic!("cargo built no {name}: {artifacts:?}"));
-            PathBuf::from(found["executable"].as_str().unwrap())
+            let found = artifacts.iter().find(is).and_then(|artifact| artifact["executable"].as_str());
+            assert!(found.is_some(), "cargo built no {name}: {artifacts:?}");
+            PathBuf::from(found.unwrap())
         };
         Self {
             unit: find("cardcage_processes", true),

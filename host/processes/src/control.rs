@@ -165,10 +165,10 @@ pub fn stop(place: &Place) -> Option<UnixStream> {
     (line == b"stopping\n").then_some(stream)
 }
 
-/// Waits until a supervisor that was told to stop is gone, or the time is over.
-pub fn gone(stream: &UnixStream, deadline: Instant) {
+/// Waits until a supervisor that was told to stop is gone. False: the time is over.
+pub fn gone(stream: &UnixStream, deadline: Instant) -> bool {
     // Nothing is said any more, so whatever happens is the end.
-    let _late = readable(stream.as_fd(), deadline);
+    readable(stream.as_fd(), deadline).unwrap_or(true)
 }
 
 fn ask(place: &Place, line: &[u8]) -> io::Result<(UnixStream, Vec<u8>)> {

@@ -58,7 +58,9 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Found<T>, Error> {
             Ok(value) => Found::Good(value),
             Err(error) => Found::Damaged(error.to_string()),
         }),
-        Err(error) => Ok(Found::Damaged(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(Found::Damaged(error.to_string())),
+        // What the disk does not give now is not damaged.
+        Err(error) => Err(Error::io("read", path, error)),
     }
 }
 

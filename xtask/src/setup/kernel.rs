@@ -41,7 +41,9 @@ fn unpack(kernel: &Path) -> Result<()> {
     std::fs::create_dir_all(&work)?;
     let package = newest()?;
     println!("Fetching {package} for the lab board.");
-    run(apt_get().current_dir(&work).args(["download", &package]))?;
+    // Its own user may not write into a folder of ours, and would complain of that.
+    let as_we_are = ["--option", "APT::Sandbox::User=root"];
+    run(apt_get().current_dir(&work).args(as_we_are).args(["download", &package]))?;
     let archive = only(&work, |name| name.ends_with(".deb"))?;
     run(Command::new("dpkg-deb").arg("--extract").arg(archive).arg(&work))?;
     // Whole or not at all: it is not looked at again.

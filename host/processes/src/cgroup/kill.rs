@@ -64,9 +64,12 @@ impl Cage {
                 .roots
                 .first()
                 .is_some_and(|root| put(&self.dir(root, leaf).join("cgroup.kill"), "1").is_ok());
-        if all_at_once {
-            return;
+        if !all_at_once {
+            self.kill_frozen(leaf);
         }
+    }
+
+    fn kill_frozen(&self, leaf: &str) {
         self.freeze(leaf, true);
         let deadline = Instant::now() + FREEZING;
         while !self.is_frozen(leaf) && Instant::now() < deadline {
@@ -121,4 +124,77 @@ fn folders(group: &Path) -> Vec<PathBuf> {
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+    use crate::cgroup::{Layout, PROGRAM, Root};
+
+    /// A group of version 2 with two processes in it, one of them in a group below.
+    fn real() -> Option<(Cage, Vec<Child>)> {
+        let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
+        let mount = mounts.into_iter().find(|mount| mount.join("cgroup.controllers").exists());
+        let Some(path) = mount.filter(|_| rustix::process::geteuid().is_root()) else {
+            crate::crash_tests::skipped("no root, or no control groups of version 2");
+            return None;
+        };
+        let layout = Layout { version: Version::V2, roots: vec![Root { controllers: Vec::new(), path }] };
+        let key = format!("{:?}", std::thread::current().id());
+        let cage = Cage { layout, group: format!("kill-{}", std::process::id()), key };
+        let program = cage.dir(&cage.layout.roots[0], PROGRAM);
+        fs::create_dir_all(program.join("below")).unwrap();
+        let children = [program.join("cgroup.procs"), program.join("below/cgroup.procs")].map(|procs| {
+            let child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+            put(&procs, &child.id().to_string()).unwrap();
+            child
+        });
+        assert_eq!(cage.processes(&[PROGRAM]).len(), 2);
+        Some((cage, children.into()))
+    }
+
+    fn end(cage: &Cage, children: Vec<Child>) {
+        for mut child in children {
+            let status = child.wait().unwrap();
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+        }
+        assert!(cage.processes(&[PROGRAM]).is_empty());
+        cage.remove_all().unwrap();
+        assert!(!cage.exists());
+        let _others = fs::remove_dir(cage.dir(&cage.layout.roots[0], "").parent().unwrap());
+    }
+
+    #[test]
+    fn version_2_is_frozen_and_killed_at_once() {
+        let Some((cage, children)) = real() else { return };
+        cage.freeze(PROGRAM, true);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !cage.is_frozen(PROGRAM) {
+            assert!(Instant::now() < deadline);
+            thread::sleep(PAUSE);
+        }
+        cage.kill(&[PROGRAM], Duration::from_secs(10), || {}).unwrap();
+        end(&cage, children);
+    }
+
+    #[test]
+    fn version_2_of_older_kernels_is_killed_one_by_one() {
+        let Some((cage, children)) = real() else { return };
+        cage.kill_frozen(PROGRAM);
+        end(&cage, children);
+    }
+
+    #[test]
+    fn nobody_is_killed_for_having_been_in_the_list() {
+        let Some((cage, children)) = real() else { return };
+        let mut stranger = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        cage.kill_some(PROGRAM, &[stranger.id().try_into().unwrap()]);
+        assert!(stranger.try_wait().unwrap().is_none());
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+        cage.kill(&[PROGRAM], Duration::from_secs(10), || {}).unwrap();
+        end(&cage, children);
+    }
 }

@@ -3,30 +3,50 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::detect::LEAF;
 use super::{Cage, Layout, PROGRAM, Root, SHIM, Version, put, read, unavailable};
 use crate::Error;
 use crate::model::Limits;
+use crate::status;
 
 /// Processes and threads of one program; a fork bomb ends here.
 const PIDS: u32 = 4096;
 /// The controllers of version 2 that are used; the last one only where it is there.
 const NEEDED_V2: [&str; 3] = ["cpuset", "memory", "pids"];
+/// Where controllers are handed down to the groups below.
+const CONTROL: &str = "cgroup.subtree_control";
+/// How long who else is in the agent's group may take to leave it.
+const SETTLING: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Layout {
     /// Makes room for limited groups beside the agent, which must be who calls this.
     pub fn settle(&self) -> Result<(), Error> {
         let root = self.roots.first().filter(|_| self.version == Version::V2);
         let Some(base) = root.map(|root| root.path.as_path()) else { return Ok(()) };
-        if hand_down(base).is_ok() {
-            return Ok(());
+        let wanted = wanted(base)?;
+        let control = base.join(CONTROL);
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            match put(&control, wanted) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::ResourceBusy => {
+                    return Err(unavailable("cannot write into", &control, &error));
+                }
+                Err(_) if Instant::now() >= deadline => {
+                    let why = format!(
+                        "others are in the agent's group {}: start it in one of its own",
+                        base.display()
+                    );
+                    return Err(Error::Unavailable { why });
+                }
+                Err(_) => move_aside(base)?,
+            }
+            thread::sleep(PAUSE);
         }
-        let leaf = base.join(LEAF);
-        make_one(&leaf)?;
-        let procs = leaf.join("cgroup.procs");
-        put(&procs, "0").map_err(|error| unavailable("cannot move into", &procs, &error))?;
-        hand_down(base)
     }
 }
 
@@ -107,11 +127,29 @@ impl Cage {
 
     fn limit_cores(&self, limits: &Limits) -> Result<(), Error> {
         self.must("cpuset", "cpuset.cpus", &list(&limits.cores))?;
+        self.must_have_cores(limits)?;
         let Some(shares) = limits.shares.map(u64::from) else { return Ok(()) };
         match self.layout.version {
             Version::V1 => self.may("cpu", "cpu.shares", &(shares * 1024).clamp(2, 262_144).to_string()),
             Version::V2 => self.may("cpu", "cpu.weight", &(shares * 100).clamp(1, 10_000).to_string()),
         }
+    }
+
+    /// Version 2 takes cores that the groups above do not have, and then runs the program on all that they have.
+    fn must_have_cores(&self, limits: &Limits) -> Result<(), Error> {
+        let path = self.file("cpuset", "cpuset.cpus.effective").filter(|path| path.exists());
+        let Some(path) = path.filter(|_| self.layout.version == Version::V2) else { return Ok(()) };
+        let given = read(&path).map_err(|error| unavailable("cannot read", &path, &error))?;
+        let mut wanted = limits.cores.clone();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if cores(&given).as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        let (wanted, given) = (list(&wanted), given.trim());
+        Err(Error::Unavailable {
+            why: format!("cores {wanted} are not all offered to {}, which got {given}", path.display()),
+        })
     }
 
     fn limit_memory(&self, limits: &Limits) -> Result<(), Error> {
@@ -147,6 +185,21 @@ fn list(cores: &[u32]) -> String {
     cores.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
+/// The reverse, as the kernel writes it: `0-3,6`. `None` where it is no such list.
+fn cores(list: &str) -> Option<Vec<u32>> {
+    let mut cores = Vec::new();
+    for range in list.trim().split(',').filter(|range| !range.is_empty()) {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
+        // No board has so many.
+        if last > 1 << 16 {
+            return None;
+        }
+        cores.extend(first..=last);
+    }
+    Some(cores)
+}
+
 fn make_one(path: &Path) -> Result<(), Error> {
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -166,6 +219,12 @@ fn inherit(path: &Path, file: &str) -> io::Result<()> {
 }
 
 fn hand_down(path: &Path) -> Result<(), Error> {
+    let control = path.join(CONTROL);
+    put(&control, wanted(path)?).map_err(|error| unavailable("cannot write into", &control, &error))
+}
+
+/// What groups below this one need, all of it if they can have that.
+fn wanted(path: &Path) -> Result<&'static str, Error> {
     let offered = path.join("cgroup.controllers");
     let offered = read(&offered).map_err(|error| unavailable("cannot read", &offered, &error))?;
     let offers = |name: &str| offered.split_ascii_whitespace().any(|offer| offer == name);
@@ -175,9 +234,24 @@ fn hand_down(path: &Path) -> Result<(), Error> {
             format!("{} does not offer {}: a unit needs Delegate=yes", path.display(), missing.join(", "));
         return Err(Error::Unavailable { why });
     }
-    let control = path.join("cgroup.subtree_control");
-    let wanted = if offers("cpu") { "+cpuset +memory +pids +cpu" } else { "+cpuset +memory +pids" };
-    put(&control, wanted).map_err(|error| unavailable("cannot write into", &control, &error))
+    Ok(if offers("cpu") { "+cpuset +memory +pids +cpu" } else { "+cpuset +memory +pids" })
+}
+
+/// Moves this process into the leaf, and its children: a plugin may be being compiled. Who else is there is not ours.
+fn move_aside(base: &Path) -> Result<(), Error> {
+    let leaf = base.join(LEAF);
+    make_one(&leaf)?;
+    let procs = leaf.join("cgroup.procs");
+    put(&procs, "0").map_err(|error| unavailable("cannot move into", &procs, &error))?;
+    let others = read(&base.join("cgroup.procs")).unwrap_or_default();
+    for pid in others.lines() {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if status::parent(&stat) == Some(std::process::id()) {
+            // It may have ended.
+            let _gone = put(&procs, pid);
+        }
+    }
+    Ok(())
 }
 
 fn remove_tree(path: &Path, depth: u32) -> Result<(), Error> {
@@ -246,6 +320,35 @@ mod tests {
         assert_eq!(holds("pids.max"), PIDS.to_string());
         let control = fs::read_to_string(base.join("cardcage-g/k/cgroup.subtree_control")).unwrap();
         assert_eq!(control, "+cpuset +memory +pids +cpu");
+    }
+
+    #[test]
+    fn cores_that_the_kernel_did_not_give_are_unavailable() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["", "cardcage-g", "cardcage-g/k"] {
+            v2(&folder.path().join(path), &[]);
+        }
+        let program = folder.path().join("cardcage-g/k/program");
+        let files = ["cpuset.cpus", "cpuset.cpus.effective", "memory.max", "pids.max"];
+        v2(&program, &files);
+        let cage = cage(folder.path(), Version::V2, &[]);
+        for (given, fits) in
+            [("2-3\n", true), ("0-3\n", false), ("2\n", false), ("\n", false), ("a-b\n", false)]
+        {
+            fs::write(program.join("cpuset.cpus.effective"), given).unwrap();
+            let made = cage.make(&limits());
+            assert_eq!(made.is_ok(), fits, "{given:?}: {made:?}");
+            assert!(made.is_ok() || made.unwrap_err().code() == "unavailable");
+        }
+    }
+
+    #[test]
+    fn lists_of_cores_are_read_as_the_kernel_writes_them() {
+        assert_eq!(cores("0-2,5,7-8\n"), Some(vec![0, 1, 2, 5, 7, 8]));
+        assert_eq!(cores("\n"), Some(Vec::new()));
+        for wrong in ["x", "1-", "0-4000000000", "-1"] {
+            assert_eq!(cores(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

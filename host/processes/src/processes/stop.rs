@@ -24,14 +24,21 @@ impl Processes {
         let (place, definition) = self.demand(uuid)?;
         let grace = Duration::from_secs(definition.program.stop_grace.into());
         let deadline = Instant::now() + grace + MARGIN;
+        let mut told = false;
         while Instant::now() < deadline {
             if let Some(lock) = Lock::take(&place)? {
                 return self.finish(&place, &lock);
             }
+            // The one that was told is gone, and somebody has started another since: that one was not meant.
+            if told && control::status(&place).is_some_and(|status| !status.state.ended()) {
+                return Ok(());
+            }
             crash::point("stop: asking");
-            if let Some(stream) = control::stop(&place) {
+            if told {
+                thread::sleep(PAUSE);
+            } else if let Some(stream) = control::stop(&place) {
                 crash::point("stop: asked");
-                control::gone(&stream, deadline);
+                told = control::gone(&stream, deadline);
             } else {
                 thread::sleep(PAUSE);
             }

@@ -59,6 +59,9 @@ pub fn complaint(name: &str, said: &[u8]) -> Error {
 
 /// The error that another process had.
 pub fn refusal(name: String, code: &str, detail: String) -> Error {
+    // The step before said so in the same words.
+    let said = format!("program {name} did not start: ");
+    let detail = detail.strip_prefix(&said).map(str::to_owned).unwrap_or(detail);
     match code {
         "absent" => Error::Missing { name, why: detail },
         "unavailable" => Error::Unavailable { why: detail },

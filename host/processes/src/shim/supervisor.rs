@@ -225,6 +225,11 @@ impl Supervisor {
             Phase::Ending { until } if now >= until => {
                 // What does not die in this round is killed again in the next.
                 let _again = self.cage.kill(&[PROGRAM], ROUND, || {});
+                // A program of root may have left its group. Its pid is still its own, because it is not reaped; what it
+                // started becomes ours with its end.
+                if let Some(pid) = self.running.as_ref().and_then(|running| i32::try_from(running.pid).ok()) {
+                    let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                }
                 self.phase = Phase::Ending { until: Instant::now() + ROUND };
             }
             Phase::Clearing { ran, failed } => self.clear(ran, failed),

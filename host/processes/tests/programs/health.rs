@@ -6,7 +6,8 @@ use crate::support::{sh, world};
 
 fn check(script: &str, retries: u32) -> Option<Health> {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    Some(Health { command, every: 1, timeout: 1, retries })
+    // Longer than a shell needs to begin on a busy machine.
+    Some(Health { command, every: 1, timeout: 20, retries })
 }
 
 #[test]
@@ -28,12 +29,11 @@ fn an_unwell_program_is_ended_and_counts_as_failed() {
 fn a_check_that_hangs_is_killed_and_one_that_is_not_there_is_said() {
     let Some(world) = world() else { return };
     let mut program = sh("exec sleep 1000");
-    program.health = check("sleep 1000", 1);
+    program.health = check("sleep 1000", 1).map(|health| Health { timeout: 1, ..health });
     world.run("hangs", program.clone());
     let info = world.until_state("hangs", "exited");
     assert!(info.error.unwrap().ends_with("it took longer than 1 s"));
-    let health = program.health.as_mut().unwrap();
-    health.command = vec!["no-check".to_owned()];
+    program.health = check("", 1).map(|health| Health { command: vec!["no-check".to_owned()], ..health });
     world.run("absent", program);
     let info = world.until_state("absent", "exited");
     assert!(info.error.as_ref().unwrap().contains("cannot execute no-check"), "{info:?}");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use cardcage_processes::State;
 
-use crate::support::{limits, open, owner, runs, sh, wait, world};
+use crate::support::{limits, open, owner, runs, sh, shim, wait, world};
 
 #[test]
 fn a_program_is_made_started_stopped_and_removed() {
@@ -123,7 +123,7 @@ fn it_has_the_environment_of_its_order_and_no_other() {
     let Some(world) = world() else { return };
     // The shell's own, without a child: shells clear the mask of what they start.
     let mut program = sh(
-        "pwd; while read line; do echo \"$line\"; done < /proc/$$/status; ulimit -c; ls -l /proc/$$/fd; exec env",
+        "pwd; umask; while read line; do echo \"$line\"; done < /proc/$$/status; ulimit -c; ls -l /proc/$$/fd; exec env",
     );
     program.environment = vec![("COLOUR".to_owned(), "blue green".to_owned())];
     world.run("one", program);
@@ -136,6 +136,7 @@ fn it_has_the_environment_of_its_order_and_no_other() {
         "CARDCAGE_GPUS=0000:01:00.0",
         "USER=root",
         "HOME=/root",
+        "0022",
         "SigBlk:\t0000000000000000",
         "0",
     ] {
@@ -166,12 +167,12 @@ fn a_relative_command_is_in_the_package() {
 fn a_supervisor_is_not_started_by_hand() {
     let Some(world) = world() else { return };
     world.create("one", sh("exec sleep 1000"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cardcage-shim"));
+    let mut command = Command::new(shim());
     let status =
         command.arg0("shim").arg("run").arg(world.dir()).stdin(std::process::Stdio::null()).status().unwrap();
     assert!(!status.success());
     assert_eq!(world.info("one").state, State::Created);
-    let status = Command::new(env!("CARGO_BIN_EXE_cardcage-shim")).arg("nonsense").status().unwrap();
+    let status = Command::new(shim()).arg("nonsense").status().unwrap();
     assert_eq!(status.code(), Some(2));
 }
 

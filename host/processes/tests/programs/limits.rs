@@ -66,20 +66,66 @@ fn cores_that_the_board_lacks_are_unavailable() {
 }
 
 #[test]
+fn cores_that_were_taken_from_the_agent_are_unavailable() {
+    let Some(world) = world() else { return };
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return skipped("there is one core only");
+    }
+    let groups = world.groups();
+    let only = groups.iter().find(|group| group.join("cpuset.cpus").exists()).unwrap();
+    fs::write(only.join("cpuset.cpus"), "0").unwrap();
+    let mut other = limits();
+    other.cores = vec![1];
+    world.create_within("one", sh("grep Cpus_allowed_list /proc/self/status; exec sleep 1000"), other);
+    let started = world.processes.start("one");
+    if only.join("cgroup.controllers").exists() {
+        // Version 2 would run it on core 0, which is somebody else's.
+        assert_eq!(started.unwrap_err().code(), "unavailable");
+        assert!(world.processes_left().is_empty());
+    } else {
+        // Version 1 gives the agent's group again what the groups above have.
+        started.unwrap();
+        assert_eq!(world.until_said("one", "Cpus_allowed_list").trim(), "Cpus_allowed_list:\t1");
+    }
+}
+
+#[test]
+fn exclusive_cores_do_not_overlap() {
+    let Some(world) = world() else { return };
+    let cores = u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap();
+    // As a program sees it, and as one of its threads or children that asks for more gets it.
+    let script = "grep Cpus_allowed_list /proc/$$/status; busybox taskset -p ffff $$ >/dev/null 2>&1; \
+        sh -c 'grep Cpus_allowed_list /proc/$$/status; echo done'; exec sleep 1000";
+    for core in 0..cores {
+        let mut own = limits();
+        own.cores = vec![core];
+        let uuid = format!("on-{core}");
+        world.create_within(&uuid, sh(script), own);
+        world.processes.start(&uuid).unwrap();
+    }
+    for core in 0..cores {
+        let said = world.until_said(&format!("on-{core}"), "done");
+        let seen: Vec<&str> =
+            said.lines().filter_map(|line| line.strip_prefix("Cpus_allowed_list:\t")).collect();
+        assert_eq!(seen, [core.to_string(), core.to_string()], "{said}");
+    }
+}
+
+#[test]
 fn it_runs_as_the_user_of_the_order() {
     let Some(world) = world() else { return };
     if nix::unistd::User::from_name("nobody").unwrap().is_none() {
         return skipped("there is no user nobody");
     }
     let mut program = sh(
-        "id -u; id -un; id -G; echo mine > file && cat file; cat ../program.json; echo $USER; exec sleep 1000",
+        "id -u; id -un; id -G; echo mine > file && cat file; cat ../program.json; echo $USER; echo done; exec sleep 1000",
     );
     program.user = Some("nobody".to_owned());
     world.run("one", program.clone());
-    let said = world.until_said("one", "\nnobody\n");
+    let said = world.until_said("one", "\ndone\n");
     let uid = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid.to_string();
     assert_eq!(said.lines().next(), Some(uid.as_str()));
-    assert!(said.contains("\nmine\n"), "{said}");
+    assert!(said.contains("\nmine\n") && said.contains("\nnobody\n"), "{said}");
     assert!(!said.contains("\"owner\""), "the order is not for it: {said}");
     // It is tied to its supervisor although its user changed.
     let pid =

@@ -11,3 +11,4 @@ mod output;
 mod restart;
 mod stop;
 mod support;
+mod unprivileged;

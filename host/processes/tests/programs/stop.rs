@@ -114,5 +114,26 @@ fn a_start_in_the_middle_of_a_stop_starts_it_again() {
         let second = world.processes.start("one").unwrap();
         assert_ne!(second.pid, first.pid);
         stop.join().unwrap();
+        assert_eq!(world.info("one").pid, second.pid);
     });
+    assert_eq!(world.info("one").state, State::Running, "it was started after it was stopped");
+}
+
+#[test]
+fn a_program_that_left_its_group_and_does_not_listen_ends_with_all_that_it_started() {
+    let Some(world) = world() else { return };
+    let script = "trap '' TERM; \
+        for procs in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs; do echo $$ 2>/dev/null >$procs; done; \
+        (echo away=$(exec sh -c 'echo $PPID'); exec sleep 1000) & echo ready; while :; do sleep 0.1; done";
+    let mut program = sh(script);
+    program.stop_grace = 1;
+    world.run("one", program);
+    let said = wait("both have begun", || {
+        Some(world.said("one")).filter(|said| ["away=", "ready"].iter().all(|word| said.contains(word)))
+    });
+    let pid = pid_in(&said, "away");
+    assert!(runs(pid));
+    world.processes.stop("one").unwrap();
+    assert!(!runs(pid));
+    assert_eq!(world.info("one").state, State::Stopped);
 }
