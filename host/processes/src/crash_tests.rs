@@ -172,8 +172,14 @@ fn look(root: &Path) {
         assert!(supervisors(root).is_empty(), "a supervisor that nobody knows");
         return;
     };
-    let alive = processes.start(UUID).unwrap();
-    assert_eq!(alive.state, State::Running, "{info:?}");
+    // What the agent asked for with its last breath, a stop, may be heard only now; after that nobody asks for another.
+    let alive = loop {
+        let alive = processes.start(UUID).unwrap();
+        if alive.state == State::Running && processes.info(UUID).unwrap().unwrap().state == State::Running {
+            break alive;
+        }
+        assert!(Instant::now() < deadline, "it does not run: {info:?}, {alive:?}");
+    };
     assert_eq!(supervisors(root), [i32::try_from(alive.pid).unwrap()]);
     assert_eq!(cage(root).processes(&[SHIM]).len(), 1);
     processes.stop(UUID).unwrap();

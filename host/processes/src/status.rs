@@ -19,6 +19,9 @@ pub struct Status {
     pub program: Option<Process>,
     /// `Created` while the supervisor prepares the first start.
     pub state: State,
+    /// It was told to stop, and is at it: who wants it to run waits for the end.
+    #[serde(default)]
+    pub stopping: bool,
     pub exit_code: Option<i32>,
     pub signal: Option<String>,
     pub error: Option<String>,
@@ -50,6 +53,7 @@ impl Status {
             shim,
             program: None,
             state: State::Created,
+            stopping: false,
             exit_code: None,
             signal: None,
             error: None,

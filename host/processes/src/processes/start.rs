@@ -42,8 +42,8 @@ impl Processes {
                 break;
             }
             // Somebody has begun before us, or is about to, or only looks, or stops it.
-            let state = control::status(&place).map(|status| status.state);
-            if matches!(state, Some(State::Running | State::Waiting)) {
+            let status = control::status(&place).filter(|status| !status.stopping);
+            if status.is_some_and(|status| matches!(status.state, State::Running | State::Waiting)) {
                 break;
             }
             if Instant::now() >= deadline {

@@ -251,6 +251,7 @@ impl Supervisor {
 
     fn stop(&mut self) {
         self.stopping = true;
+        self.status.stopping = true;
         match self.phase {
             Phase::Running => self.end(),
             Phase::Waiting { .. } => self.over(State::Stopped),
