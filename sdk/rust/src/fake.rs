@@ -120,6 +120,21 @@ fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     path.strip_prefix(folder)?.strip_prefix('/')
 }
 
+/// An order of which a test changes what it is about.
+pub fn order() -> crate::deploy::Order {
+    crate::deploy::Order {
+        uuid: "0d4c5a8e-7d1e-4f0a-9f53-2f1f5d2f8a11".into(),
+        instance_id: String::new(),
+        index: 0,
+        name: "app".into(),
+        url: "http://repo.example".into(),
+        file: "app.tar.gz".into(),
+        options: "{}".into(),
+        requirements: crate::deploy::Requirements { cores: 1, memory: 64 << 20, gpus: 0 },
+        digest: "0".repeat(64),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,20 +172,5 @@ mod tests {
     fn what_is_taken_away_is_absent() {
         let gone = tree().without("/sys/class/hwmon/hwmon1");
         assert!(gone.entries("/sys/class/hwmon").unwrap_err().is(code::ABSENT));
-    }
-}
-
-/// An order of which a test changes what it is about.
-pub fn order() -> crate::deploy::Order {
-    crate::deploy::Order {
-        uuid: "0d4c5a8e-7d1e-4f0a-9f53-2f1f5d2f8a11".into(),
-        instance_id: String::new(),
-        index: 0,
-        name: "app".into(),
-        url: "http://repo.example".into(),
-        file: "app.tar.gz".into(),
-        options: "{}".into(),
-        requirements: crate::deploy::Requirements { cores: 1, memory: 64 << 20, gpus: 0 },
-        digest: "0".repeat(64),
     }
 }

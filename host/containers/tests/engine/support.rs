@@ -140,7 +140,10 @@ impl Drop for Board {
         for id in text(&made).split_whitespace() {
             self.client(&["rm", "-f", "-v", id]);
         }
-        self.client(&["rmi", "-f", &self.image]);
+        let made = self.client(&["images", "-q", "--filter", &format!("label=test={}", self.agent)]);
+        for id in text(&made).split_whitespace() {
+            self.client(&["rmi", "-f", id]);
+        }
     }
 }
 

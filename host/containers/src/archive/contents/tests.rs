@@ -7,6 +7,8 @@ use super::super::copy;
 use super::super::documents::sha256;
 use super::*;
 
+type Files = Vec<(String, Vec<u8>)>;
+
 /// An archive of those files, in that order.
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());
@@ -42,7 +44,7 @@ fn contents(bytes: &[u8]) -> Result<Contents, String> {
 }
 
 /// What the engine gets.
-fn nameless(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+fn nameless(bytes: &[u8]) -> Files {
     let contents = contents(bytes).expect("an image archive");
     let written = copy(bytes, &contents, Vec::new()).expect("written");
     let mut archive = tar::Archive::new(Cursor::new(written));
@@ -113,7 +115,7 @@ fn an_engine_that_makes_manifests_itself_is_known_by_the_layers() {
 }
 
 /// Files of a layout, and what its index says of each image.
-fn layout(of: &[&str]) -> (Vec<(String, Vec<u8>)>, Vec<Value>, Vec<String>) {
+fn layout(of: &[&str]) -> (Files, Vec<Value>, Vec<String>) {
     let (mut files, mut descriptors, mut configs) = (Vec::new(), Vec::new(), Vec::new());
     for of in of {
         let config = config(of);
