@@ -5,6 +5,7 @@
 
 mod artifacts; // software that cannot be had, archives that attack
 mod crash; // agents, programs and records that are lost
+mod documents; // what the README tells people to type
 mod engine; // a container engine that is away for a while
 mod input; // orders that are wrong
 mod life; // started, started again, stopped, in order

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::executables::executable;
+use crate::executables::{executable, folder};
 use crate::http::{Answer, delete, get, post};
 use crate::namespace::Namespace;
 use crate::patience::until;
@@ -80,9 +80,12 @@ struct Prepared {
 
 impl Prepared {
     fn command(&self, program: &str) -> Command {
-        let program = executable(program);
+        self.command_of(&executable(program))
+    }
+
+    fn command_of(&self, program: &Path) -> Command {
         let mut command = match &self.machine {
-            Some(machine) => machine.command(&program),
+            Some(machine) => machine.command(program),
             None => Command::new(program),
         };
         command.env("RUST_LOG", "info").env("NO_COLOR", "1").current_dir(&self.folder);
@@ -165,6 +168,18 @@ impl Manager {
         let mut command = self.prepared.command("cardcage");
         command.args(words).args(["--manager", &format!("http://{}", self.prepared.service)]);
         command.arg("--token-file").arg(self.folder().join("state/token")).output().unwrap()
+    }
+
+    /// A command of somebody who operates this manager: `cardcage` is in the path, and set up.
+    #[track_caller]
+    pub fn operator(&self, program: &str) -> Command {
+        let mut path = folder().into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap());
+        let mut command = self.prepared.command_of(Path::new(program));
+        command.env("PATH", path).env("CARDCAGE_MANAGER", format!("http://{}", self.prepared.service));
+        command.env("CARDCAGE_TOKEN_FILE", self.folder().join("state/token"));
+        command
     }
 
     /// Asks it to stop; returns how it ended.

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::figures::{Figures, say};
 use crate::process::{Process, Programs, free_port};
 
-const GROUP: Ipv4Addr = Ipv4Addr::new(239, 192, 77, 2);
+pub const GROUP: Ipv4Addr = Ipv4Addr::new(239, 192, 77, 2);
 const QUERIES: usize = 500;
 /// An agent takes fifty queries a second from one source.
 const PACE: Duration = Duration::from_millis(25);
@@ -86,15 +86,15 @@ impl Board {
 }
 
 /// Asks, and notes when the last byte of each report is there.
-struct Manager {
+pub struct Manager {
     socket: UdpSocket,
     port: NonZeroU16,
-    group_port: u16,
+    pub group_port: u16,
     reports: mpsc::Receiver<Instant>,
 }
 
 impl Manager {
-    fn start() -> Result<Self> {
+    pub fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = NonZeroU16::new(listener.local_addr()?.port()).context("a port")?;
         let (sender, reports) = mpsc::channel();
@@ -125,7 +125,7 @@ impl Manager {
     }
 
     /// Asks until somebody answers.
-    fn first_report(&self) -> Result<Instant> {
+    pub fn first_report(&self) -> Result<Instant> {
         for _ in 0..1500 {
             self.ask(ReportUrl::Resource)?;
             if let Ok(complete) = self.reports.recv_timeout(PACE) {
@@ -135,15 +135,28 @@ impl Manager {
         bail!("the agent does not answer")
     }
 
-    fn latencies(&self, url: ReportUrl) -> Result<Histogram<u64>> {
-        // What earlier queries still bring.
+    /// Asks once.
+    pub fn report(&self, url: ReportUrl) -> Result<Instant> {
+        self.ask(url)?;
+        self.answer()
+    }
+
+    /// Of what was asked.
+    fn answer(&self) -> Result<Instant> {
+        self.reports.recv_timeout(Duration::from_secs(5)).context("a query was not answered")
+    }
+
+    /// Drops what earlier queries still bring.
+    pub fn forget(&self) {
         while self.reports.recv_timeout(Duration::from_millis(300)).is_ok() {}
+    }
+
+    fn latencies(&self, url: ReportUrl) -> Result<Histogram<u64>> {
+        self.forget();
         let mut took = Histogram::new(3)?;
         for _ in 0..QUERIES {
             let asked = Instant::now();
-            self.ask(url)?;
-            let complete =
-                self.reports.recv_timeout(Duration::from_secs(5)).context("a query was not answered")?;
+            let complete = self.report(url)?;
             took.record(u64::try_from((complete - asked).as_micros())?)?;
             thread::sleep(PACE.saturating_sub(asked.elapsed()));
         }
@@ -151,7 +164,7 @@ impl Manager {
     }
 
     fn start_to_report(&self, board: &Board) -> Result<Duration> {
-        while self.reports.recv_timeout(Duration::from_millis(300)).is_ok() {}
+        self.forget();
         let began = Instant::now();
         let _agent = board.start()?;
         Ok(self.first_report()? - began)

@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+pub const MEBIBYTE: f64 = 1024.0 * 1024.0;
+
 /// One figure.
 #[derive(Debug, Serialize)]
 pub struct Figure {

@@ -6,10 +6,13 @@
 //! | `sample`  | processor time of one full sample, 64 hwmon sensors in the tree     | a native program, node_exporter |
 //! | `answer`  | query datagram to complete POST body; start to first report         |                               |
 //! | `memory`  | PSS of the agent after five minutes                                 | node_exporter                 |
+//! | `deploys` | start and stop of a container; 30 in one report; 100 starts at once | the engine's own calls         |
+//! | `size`    | of the executables on a board                                       |                               |
 //! | `reports` | validated reports a second; 3,000 agents answering one query        | a bare hyper and serde server |
 
 mod answer;
 mod bare;
+mod deploys;
 mod figures;
 mod load;
 mod memory;
@@ -17,13 +20,14 @@ mod native;
 mod process;
 mod reports;
 mod sample;
+mod size;
 mod tree;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use figures::Figures;
 use process::Programs;
 
@@ -32,12 +36,26 @@ use process::Programs;
 struct Arguments {
     #[command(subcommand)]
     peer: Option<Peer>,
+    /// Measures this part only; may be given more than once.
+    #[arg(long)]
+    only: Vec<Part>,
     /// Age of the agent when its memory is measured.
     #[arg(long, default_value_t = 300)]
     memory_after_seconds: u64,
     /// Where the figures go as JSON.
     #[arg(long, default_value = "target/bench.json")]
     output: PathBuf,
+}
+
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Sample,
+    Answer,
+    Memory,
+    Deploys,
+    Size,
+    Reports,
 }
 
 /// Programs that Cardcage is measured against; run by the benchmark itself, each in a process of its own.
@@ -48,6 +66,8 @@ enum Peer {
     /// Parses the same reports on a bare hyper server.
     Bare,
 }
+
+type Measure = fn(&Programs, &mut Figures) -> Result<()>;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -61,12 +81,22 @@ fn main() -> Result<()> {
 fn bench(arguments: &Arguments) -> Result<()> {
     let programs = Programs::find()?;
     let mut figures = Figures::default();
+    let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     // The five minutes of the memory figure pass while the rest is measured.
-    let aging = memory::start(&programs)?;
-    sample::measure(&programs, &mut figures)?;
-    answer::measure(&programs, &mut figures)?;
-    reports::measure(&programs, &mut figures)?;
-    aging.measure(Duration::from_secs(arguments.memory_after_seconds), &mut figures)?;
+    let aging = wanted(Part::Memory).then(|| memory::start(&programs)).transpose()?;
+    let parts: [(Part, Measure); 5] = [
+        (Part::Size, size::measure),
+        (Part::Sample, sample::measure),
+        (Part::Answer, answer::measure),
+        (Part::Deploys, deploys::measure),
+        (Part::Reports, reports::measure),
+    ];
+    for (_, measure) in parts.into_iter().filter(|(part, _)| wanted(*part)) {
+        measure(&programs, &mut figures)?;
+    }
+    if let Some(aging) = aging {
+        aging.measure(Duration::from_secs(arguments.memory_after_seconds), &mut figures)?;
+    }
     figures.print();
     figures.write(&arguments.output)
 }

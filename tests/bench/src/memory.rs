@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use crate::figures::{Figures, Goal, say};
+use crate::figures::{Figures, Goal, MEBIBYTE, say};
 use crate::process::{Process, Programs, free_port, listening};
 
 /// As Prometheus does by default.
 const SCRAPE_EVERY: Duration = Duration::from_secs(15);
-
-const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 /// Programs that grow old while the rest is measured.
 pub struct Aging {

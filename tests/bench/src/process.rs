@@ -7,10 +7,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 
 /// The executables under test; they lie beside this one.
 pub struct Programs {
     pub agent: PathBuf,
+    pub compiler: PathBuf,
+    pub supervisor: PathBuf,
     pub manager: PathBuf,
     pub bench: PathBuf,
     /// A peer that may not be installed.
@@ -27,10 +31,11 @@ impl Programs {
                 false => bail!("{} is not there; run `cargo xtask bench`, which builds it", path.display()),
             }
         };
-        beside("cardcage-compile")?;
         let node_exporter = Path::new("/usr/bin/prometheus-node-exporter");
         Ok(Self {
             agent: beside("cardcage-agent")?,
+            compiler: beside("cardcage-compile")?,
+            supervisor: beside("cardcage-shim")?,
             manager: beside("cardcage-manager")?,
             node_exporter: node_exporter.is_file().then(|| node_exporter.to_owned()),
             bench,
@@ -54,15 +59,10 @@ impl Process {
         Ok(Self(child))
     }
 
-    /// Processor time of all its threads so far, in nanoseconds as the scheduler counts them.
+    /// Processor time of all its threads so far, also of those that have ended.
     pub fn processor_time(&self) -> Result<Duration> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id()))?;
-        let mut sum = 0;
-        for task in tasks {
-            let schedule = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            sum += schedule.split(' ').next().context("schedstat")?.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(sum))
+        let pid = Pid::from_raw(i32::try_from(self.0.id())?);
+        Ok(clock_gettime(ClockId::pid_cpu_clock_id(pid)?)?.into())
     }
 
     /// Proportional set size of it and its children, in bytes.

@@ -202,8 +202,13 @@ fn exporter(program: &Path, tree: &Tree, scrapes: u32, every: Duration) -> Resul
 }
 
 pub fn scrape(address: SocketAddr) -> Result<String> {
+    get(address, "/metrics")
+}
+
+/// An answer with its head.
+pub fn get(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -1,0 +1,155 @@
+//! What the README tells people to type about deploys, typed. The machine that the other commands of the documents are
+//! typed on replays a recorded board, where nothing can be deployed, so these are `console` blocks: commands, and what
+//! they say. Only addresses and ids are put in place of those in the text, which are somebody else's.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+
+use cardcage_tests::{Board, Kind, Manager, Process, SERVE, gzip, image, script, skip, until};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// The board that the README deploys to.
+const BOARD: &str = "[board]\nbox_id = 1\nslot_id = 3\ncpu_id = 1";
+
+/// A command with its further lines, and what it says.
+#[derive(Debug, Default, PartialEq)]
+struct Typed {
+    command: String,
+    says: String,
+}
+
+impl Typed {
+    /// Whether a shell would ask for more.
+    fn is_open(&self) -> bool {
+        self.command.ends_with('\\') || self.command.matches('\'').count() % 2 == 1
+    }
+}
+
+/// The `console` blocks of a document.
+fn typed(document: &str) -> Vec<Typed> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document);
+    let (mut all, mut inside) = (Vec::<Typed>::new(), false);
+    for line in std::fs::read_to_string(file).unwrap().lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            inside = language == "console";
+        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
+            all.push(Typed { command: command.to_owned(), says: String::new() });
+        } else if inside {
+            match all.last_mut().unwrap() {
+                last if last.is_open() => last.command += &format!("\n{line}"),
+                last => last.says += &format!("{line}\n"),
+            }
+        }
+    }
+    all
+}
+
+/// What a command says, without what is measured: a reply, or lines of words.
+fn shape(text: &str) -> Value {
+    let word = |word: &str| match word {
+        "B" | "KiB" | "MiB" => "MiB".to_owned(),
+        number if number.parse::<f64>().is_ok() => "0".to_owned(),
+        word => word.to_owned(),
+    };
+    let line = |line: &str| line.split_whitespace().map(word).collect::<Value>();
+    serde_json::from_str(text).unwrap_or_else(|_| text.lines().map(line).collect())
+}
+
+/// The ids in a reply, or in the first line of a table.
+fn ids(text: &str) -> Vec<String> {
+    if let Ok(reply) = serde_json::from_str::<Value>(text) {
+        return vec![reply["data"]["id"].to_string()];
+    }
+    let mut lines = text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    let (heads, row) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let is_id = |head: &str| ["UUID", "BOARD", "ID"].contains(&head);
+    heads.iter().zip(row).filter(|(head, _)| is_id(head)).map(|(_, id)| id).collect()
+}
+
+/// What is written in the README, and what is in its place here.
+type Places = BTreeMap<String, String>;
+
+fn put(places: &Places, text: &str) -> String {
+    places.iter().fold(text.to_owned(), |text, (written, here)| text.replace(written, here))
+}
+
+/// An id that was seen before stays what it was. Only the kernel's numbers have any length.
+#[track_caller]
+fn learn(places: &mut Places, written: &str, said: &str) {
+    for (written, here) in ids(written).into_iter().zip(ids(said)) {
+        let is_number = written.parse::<u32>().is_ok();
+        assert!(is_number || here.len() == written.len(), "{here} in place of {written}");
+        places.entry(written).or_insert(here);
+    }
+}
+
+/// Types a command; it succeeds.
+#[track_caller]
+fn run(manager: &Manager, line: &str) -> String {
+    let done = manager.operator("timeout").args(["60", "sh", "-c", line]).output().unwrap();
+    assert!(done.status.success(), "{line}\n{done:?}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// Types a command that goes on until it is ended, which is after its first line.
+#[track_caller]
+fn follow(manager: &Manager, line: &str) -> String {
+    // The shell becomes the command, so that it is the one that is ended.
+    let mut shell = manager.operator("sh");
+    shell.args(["-c", &format!("exec {line}")]);
+    let mut process = Process::start("what follows", shell, &manager.folder().join("followed"));
+    let first = process.until_log("");
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.wait().signal(), Some(Signal::SIGTERM as i32), "it went on until it was ended");
+    first + "\n"
+}
+
+/// The board, and a repository with what the README deploys.
+#[track_caller]
+fn set_up() -> Option<Board> {
+    let test = "the README's deploys";
+    if std::process::Command::new("curl").arg("--version").output().is_err() && !skip(test, "curl") {
+        return None;
+    }
+    let board = Board::with(test, Kind::Docker, BOARD)?;
+    board.agent.until_plugin("deploy-bar", "ready");
+    // `--env MODE=scan` makes the word that it says.
+    let scan = SERVE.replace("began $MARK", "${MODE}ning");
+    board.repository.put("images/radar-1.2.tar.gz", gzip(&image("radar:1.2", &["sh", "-c", &scan])));
+    board.repository.put("bars/radar-1.2.bar", script("radar", SERVE, ""));
+    Some(board)
+}
+
+#[test]
+fn what_the_readme_says_about_deploys_can_be_typed() {
+    let all = typed("README.md");
+    assert_eq!(all, typed("README.zh-CN.md"), "a translation has the same commands");
+    for program in ["cardcage deploy ", "cardcage logs --follow ", "cardcage ps", "cardcage stop ", "curl "] {
+        assert!(all.iter().any(|one| one.command.starts_with(program)), "no {program}in {all:?}");
+    }
+    let Some(board) = set_up() else { return };
+    let manager = board.world.manager().start();
+    manager.until_boards("the board is up", |boards| boards.len() == 1 && boards[0]["state"] == "up");
+    let mut places = Places::from([
+        ("repo.example".into(), board.repository.url().replace("http://", "")),
+        ("192.168.10.33:23980".into(), board.agent.service().to_string()),
+    ]);
+    for Typed { command, says } in all {
+        let line = put(&places, &command);
+        let is_as_written = |said: &String| shape(said) == shape(&put(&places, &says));
+        let said = match line.as_str() {
+            line if line.starts_with("cardcage logs --follow ") => follow(&manager, line),
+            // Whoever types it takes longer than the board to report.
+            "cardcage ps" => until(&says, || Some(run(&manager, &line)).filter(is_as_written)),
+            line => run(&manager, line),
+        };
+        learn(&mut places, &says, &said);
+        match says.as_str() {
+            "" => assert_eq!(shape(&said)["data"]["result"], 0, "{line}\n{said}"),
+            says => assert_eq!(shape(&said), shape(&put(&places, says)), "{line}\n{said}"),
+        }
+    }
+    assert!(board.agent.deployments().iter().all(|one| one["state"] == "STOPPED"));
+}
