@@ -7,29 +7,75 @@
 //! | a place   | watch | a plugin's driver | [`PluginBackends`] |
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::admit::Admitted;
 use super::backend::{Answer, LinkedBackend, Question};
 use super::package::{Refused, Role};
-use super::supervisor::{Kit, Senses};
+use super::supervisor::{Kit, Linked, Senses};
 use crate::capability::deploys::{Deploys, Mechanisms, Seen};
 use crate::deploy::{Backends, Fault, Found, Order, Work};
 
 /// How long a call waits for a backend that is still being compiled.
 const COMPILING: Duration = Duration::from_secs(60);
 
+/// How long a backend that nobody calls stays in memory. While it has something deployed it is called every other second.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// A backend that can be called.
 pub(super) struct Served {
     pub(super) plugin: Admitted,
     pub(super) kit: Arc<Kit>,
-    pub(super) linked: LinkedBackend,
     pub(super) senses: Senses,
+    /// Mapped while it is in use: most boards deploy nothing most of the time. The lock is held for a look only.
+    linked: Mutex<Option<LinkedBackend>>,
+    /// What drops it.
+    idle: Mutex<Option<AbortHandle>>,
+}
+
+impl Served {
+    pub(super) fn new(plugin: Admitted, kit: Arc<Kit>, linked: LinkedBackend, senses: Senses) -> Self {
+        Self { plugin, kit, senses, linked: Mutex::new(Some(linked)), idle: Mutex::default() }
+    }
+
+    /// The backend, mapped again where it was dropped.
+    async fn linked(&self) -> Result<LinkedBackend, Fault> {
+        let there = locked(&self.linked).clone();
+        if let Some(linked) = there {
+            return Ok(linked);
+        }
+        match self.kit.link(&self.plugin).await {
+            Ok(Linked::Backend(linked)) => {
+                *locked(&self.linked) = Some(linked.clone());
+                Ok(linked)
+            }
+            Ok(Linked::Probe(_)) => Err(Fault::new("unreachable", "the plugin is a probe")),
+            // A full disk, say: it is tried again with the next call.
+            Err(error) => Err(Fault::new("unreachable", error.reason)),
+        }
+    }
+
+    /// Drops it from memory, unless it is called again before long.
+    fn rest(self: &Arc<Self>) {
+        let served = Arc::clone(self);
+        let resting = tokio::spawn(async move {
+            sleep(IDLE).await;
+            *locked(&served.linked) = None;
+        });
+        if let Some(earlier) = locked(&self.idle).replace(resting.abort_handle()) {
+            earlier.abort();
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// None while it is being compiled.
@@ -137,7 +183,10 @@ impl PluginBackends {
         let plugin = &served.plugin;
         let deploys = self.deploys(&served, work, seen);
         let capabilities = served.kit.capabilities(&plugin.grants, &served.senses, deploys);
-        served.linked.ask(&served.kit.runtime, capabilities, &plugin.settings, question).await
+        let linked = served.linked().await?;
+        let answer = linked.ask(&served.kit.runtime, capabilities, &plugin.settings, question).await;
+        served.rest();
+        answer
     }
 
     fn deploys(&self, served: &Served, work: Option<Work>, seen: Seen) -> Deploys {

@@ -101,7 +101,7 @@ impl Driver {
         self.state(PluginState::Ready, None);
         let senses = self.kit.senses(&self.plugin.package);
         if let Some(place) = self.place {
-            place.ready(Served { plugin: self.plugin, kit: self.kit, linked, senses });
+            place.ready(Served::new(self.plugin, self.kit, linked, senses));
         }
     }
 
