@@ -5,31 +5,24 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use cardcage_tests::{Board, Kind, Manager, Process, SERVE, gzip, image, script, skip, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// The board that the README deploys to.
-const BOARD: &str = "[board]\nbox_id = 1\nslot_id = 3\ncpu_id = 1";
-
 /// A command with its further lines, and what it says.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Typed {
     command: String,
     says: String,
 }
 
-impl Typed {
-    /// Whether a shell would ask for more.
-    fn is_open(&self) -> bool {
-        self.command.ends_with('\\') || self.command.matches('\'').count() % 2 == 1
-    }
-}
-
 /// The `console` blocks of a document.
 fn typed(document: &str) -> Vec<Typed> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document);
+    // Whether a shell would ask for more.
+    let is_open = |command: &str| command.ends_with('\\') || command.matches('\'').count() % 2 == 1;
     let (mut all, mut inside) = (Vec::<Typed>::new(), false);
     for line in std::fs::read_to_string(file).unwrap().lines() {
         if let Some(language) = line.strip_prefix("```") {
@@ -38,7 +31,7 @@ fn typed(document: &str) -> Vec<Typed> {
             all.push(Typed { command: command.to_owned(), says: String::new() });
         } else if inside {
             match all.last_mut().unwrap() {
-                last if last.is_open() => last.command += &format!("\n{line}"),
+                last if is_open(&last.command) => last.command += &format!("\n{line}"),
                 last => last.says += &format!("{line}\n"),
             }
         }
@@ -48,13 +41,14 @@ fn typed(document: &str) -> Vec<Typed> {
 
 /// What a command says, without what is measured: a reply, or lines of words.
 fn shape(text: &str) -> Value {
-    let word = |word: &str| match word {
-        "B" | "KiB" | "MiB" => "MiB".to_owned(),
-        number if number.parse::<f64>().is_ok() => "0".to_owned(),
-        word => word.to_owned(),
+    let words = |line: &str| {
+        let words = line.split_whitespace().map(|word| match word {
+            "B" | "KiB" => "MiB",
+            word => word.parse::<f64>().map_or(word, |_| "0"),
+        });
+        words.collect::<Value>()
     };
-    let line = |line: &str| line.split_whitespace().map(word).collect::<Value>();
-    serde_json::from_str(text).unwrap_or_else(|_| text.lines().map(line).collect())
+    serde_json::from_str(text).unwrap_or_else(|_| text.lines().map(words).collect())
 }
 
 /// The ids in a reply, or in the first line of a table.
@@ -64,8 +58,8 @@ fn ids(text: &str) -> Vec<String> {
     }
     let mut lines = text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
     let (heads, row) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let is_id = |head: &str| ["UUID", "BOARD", "ID"].contains(&head);
-    heads.iter().zip(row).filter(|(head, _)| is_id(head)).map(|(_, id)| id).collect()
+    let ids = heads.iter().zip(row).filter(|(head, _)| ["UUID", "BOARD", "ID"].contains(&head.as_str()));
+    ids.map(|(_, id)| id).collect()
 }
 
 /// What is written in the README, and what is in its place here.
@@ -79,8 +73,7 @@ fn put(places: &Places, text: &str) -> String {
 #[track_caller]
 fn learn(places: &mut Places, written: &str, said: &str) {
     for (written, here) in ids(written).into_iter().zip(ids(said)) {
-        let is_number = written.parse::<u32>().is_ok();
-        assert!(is_number || here.len() == written.len(), "{here} in place of {written}");
+        assert!(here.len() == written.len() || here.parse::<u32>().is_ok(), "{here} in place of {written}");
         places.entry(written).or_insert(here);
     }
 }
@@ -103,17 +96,17 @@ fn follow(manager: &Manager, line: &str) -> String {
     let first = process.until_log("");
     process.signal(Signal::SIGTERM);
     assert_eq!(process.wait().signal(), Some(Signal::SIGTERM as i32), "it went on until it was ended");
-    first + "\n"
+    first
 }
 
 /// The board, and a repository with what the README deploys.
 #[track_caller]
 fn set_up() -> Option<Board> {
     let test = "the README's deploys";
-    if std::process::Command::new("curl").arg("--version").output().is_err() && !skip(test, "curl") {
+    if Command::new("curl").arg("--version").output().is_err() && !skip(test, "curl") {
         return None;
     }
-    let board = Board::with(test, Kind::Docker, BOARD)?;
+    let board = Board::with(test, Kind::Docker, "[board]\nbox_id = 1\nslot_id = 3\ncpu_id = 1")?;
     board.agent.until_plugin("deploy-bar", "ready");
     // `--env MODE=scan` makes the word that it says.
     let scan = SERVE.replace("began $MARK", "${MODE}ning");

@@ -1,3 +1,5 @@
+//! An archive on its way to the engine.
+
 use std::io::Cursor;
 
 use super::*;

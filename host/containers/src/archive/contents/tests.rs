@@ -1,3 +1,5 @@
+//! What is found in an archive, and what is refused.
+
 use std::io::Cursor;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Entries of archives, hostile ones among them.
+
 use proptest::prelude::*;
 use tar::Builder;
 
