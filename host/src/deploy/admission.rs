@@ -249,6 +249,15 @@ mod tests {
         assert!(admit(&none, shared, &[]).unwrap_err().to_string().contains("[deploy] shared_cores"));
     }
 
+    #[test]
+    fn cores_that_a_new_configuration_sets_aside_are_not_shared_while_somebody_has_them() {
+        let own = Allocation { cores: vec![0], ..Allocation::default() };
+        let shared = Requirements { shared: true, ..needs(1, 1 << 20, 0) };
+        assert!(admit(&capacity(), shared, &[holder("u", 1, &own)]).is_err());
+        let board = Capacity { shared_cores: [0, 1].into(), ..capacity() };
+        assert_eq!(admit(&board, shared, &[holder("u", 1, &own)]).unwrap().cores, [1]);
+    }
+
     proptest! {
         #[test]
         fn whatever_is_asked_nothing_is_given_twice(asked in prop::collection::vec((1..4_u32, 1..600_u64, 0..2_u32), 1..12)) {

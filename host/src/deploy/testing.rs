@@ -49,6 +49,8 @@ pub(super) struct Engine {
     pub(super) made: u64,
     /// How long each step takes.
     pub(super) pace: Duration,
+    /// How long a backend thinks about an order.
+    pub(super) slow_check: Duration,
 }
 
 /// A backend over that engine.
@@ -96,6 +98,8 @@ impl Backends for Fake {
     }
 
     async fn check(&self, order: &Order) -> Result<(), Fault> {
+        let slow = self.engine().slow_check;
+        sleep(slow).await;
         match order.file.as_str() {
             "" => Err(Fault::new("invalid", "file is empty")),
             _ => Ok(()),

@@ -279,6 +279,87 @@ fn a_disk_that_is_full_begins_nothing() {
     assert_eq!(life.start(order("ran")).outcome, Outcome::Done);
 }
 
+#[test]
+fn a_stop_takes_back_an_order_that_is_only_looked_at() {
+    let board = Board::new();
+    board.fake.engine().slow_check = Duration::from_secs(30);
+    let life = board.live();
+    let starting = life.deployments.clone();
+    let starting = life.runtime.spawn(async move { starting.start(order("u")).await });
+    life.pass(Duration::from_secs(1));
+    assert_eq!(life.state("u"), Some(InstanceState::Pending));
+    assert_eq!(life.stop("u").outcome, Outcome::Done);
+    assert_eq!(life.runtime.block_on(starting).unwrap().outcome, Outcome::Conflict);
+    life.pass(Duration::from_secs(60));
+    assert_eq!((board.fake.engine().made, life.state("u")), (0, None));
+}
+
+#[test]
+fn what_ended_well_while_the_agent_was_away_is_not_run_again() {
+    let board = Board::new();
+    let life = board.live();
+    life.start(order("job"));
+    life.start(order("service"));
+    life.kill();
+    let end = |uuid: &str, state| board.fake.engine().things.get_mut(uuid).unwrap().state = state;
+    end("job", InstanceState::Stopped);
+    end("service", InstanceState::Failed);
+    let life = board.live();
+    life.pass(Duration::from_secs(10));
+    assert_eq!(life.state("job"), Some(InstanceState::Stopped));
+    assert_eq!(board.running(), ["service".to_owned()].into());
+}
+
+#[test]
+fn a_restart_by_hand_is_no_end_and_a_start_by_hand_is_taken_in() {
+    let board = Board::new();
+    let life = board.live();
+    let first = life.start(order("u"));
+    let set = |state| board.fake.engine().things.get_mut("u").unwrap().state = state;
+    // One survey falls into the gap.
+    set(InstanceState::Failed);
+    life.pass(Duration::from_millis(2100));
+    set(InstanceState::Running);
+    life.pass(Duration::from_secs(10));
+    assert_eq!((life.state("u"), life.deployments.views().cores), (Some(InstanceState::Running), 1));
+    set(InstanceState::Failed);
+    life.pass(Duration::from_secs(10));
+    assert_eq!((life.state("u"), life.deployments.views().cores), (Some(InstanceState::Failed), 0));
+    set(InstanceState::Running);
+    life.pass(Duration::from_secs(10));
+    assert_eq!((life.state("u"), life.deployments.views().cores), (Some(InstanceState::Running), 1));
+    assert_eq!(life.start(order("u")), first);
+}
+
+#[test]
+fn what_failed_and_left_nothing_makes_room() {
+    let board = Board::new();
+    board.fake.engine().pace = Duration::ZERO;
+    let life = board.live();
+    board.fake.engine().broken = (0..1100).map(|number| format!("u{number}")).collect();
+    for number in 0..1100 {
+        assert_eq!(life.start(order(&format!("u{number}"))).outcome, Outcome::Failed);
+    }
+    assert_eq!(life.start(order("sound")).outcome, Outcome::Done);
+    assert!(life.deployments.views().deployments.len() <= 1024);
+}
+
+#[test]
+fn a_full_disk_does_not_keep_anything_running() {
+    let board = Board::new();
+    let life = board.live();
+    life.start(order("u"));
+    let ledger = Ledger::open(board.state_dir.path()).unwrap();
+    let in_the_way = ledger.path("u").with_extension("new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    assert_eq!(life.stop("u").outcome, Outcome::NoSpace);
+    life.pass(Duration::from_secs(5));
+    assert!(board.running().is_empty());
+    std::fs::remove_dir(&in_the_way).unwrap();
+    life.pass(Duration::from_secs(60));
+    assert_eq!(life.state("u"), Some(InstanceState::Stopped));
+}
+
 /// What may happen to a board.
 #[derive(Debug, Clone)]
 enum Happening {
