@@ -37,7 +37,7 @@ const SELDOM: Duration = Duration::from_secs(30);
 /// What was stopped is still looked for this long: an engine may finish what a killed agent had asked of it.
 const LINGER: u64 = 120;
 /// Deployments that are known at once. A report carries all of them.
-const MOST: usize = 1024;
+pub(super) const MOST: usize = if cfg!(test) { 64 } else { 1024 };
 /// Stopped ones that are remembered.
 const STOPPED: usize = 256;
 /// To whoever waits for a start.
