@@ -65,8 +65,8 @@ fn an_arm_board_is_reported_as_it_was_recorded() {
     let world = World::new();
     let agent = world.agent().replaying(Path::new(PHYTIUM)).start();
     let manager = world.listener();
-    for probe in PROBES {
-        agent.until_plugin(probe, "ready");
+    for plugin in PROBES.into_iter().chain(["deploy-bar", "deploy-docker"]) {
+        agent.until_plugin(plugin, "ready");
     }
     // The power that a counter of energy tells is a difference.
     until_sampled(&agent, 1);
