@@ -136,7 +136,7 @@ fn connections_that_nobody_uses_leave_room_for_those_that_are_used() {
     let mut siege = Siege::with(|plan| plan);
     let service = siege.agent.service();
     let [hoarder, other] = [66, 67].map(|host| siege.world.address(host));
-    let hoard: Vec<_> = (0..200).map(|_| connect_from(hoarder, service).unwrap()).collect();
+    let hoard: Vec<_> = (0..800).map(|_| connect_from(hoarder, service).unwrap()).collect();
     for from in [other, hoarder] {
         for path in ["/plugins", "/metrics"] {
             let asked = Instant::now();
