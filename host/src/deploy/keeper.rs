@@ -200,20 +200,26 @@ where
         });
     }
 
-    /// Takes back what is only being looked at yet. Whether there was anything.
-    fn take_back(&mut self, uuid: &str) -> bool {
+    /// Takes back what is only being looked at yet: nothing but its uuid can mean it. Whether there was anything.
+    fn take_back(&mut self, kind: &str, uuid: &str, id: &Id) -> bool {
         let before = self.checking.len();
-        self.checking.retain(|_, order| order.uuid != uuid);
+        let meant =
+            |order: &Order| order.uuid == uuid && order.kind == kind && *id == Id::Text(uuid.to_owned());
+        self.checking.retain(|_, order| !meant(order));
         self.checking.len() < before
     }
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Checked { check, checked, reply } => match (self.checking.remove(&check), checked) {
-                (Some(order), Ok(())) => self.start(order, reply),
-                (Some(_), Err(fault)) => answer(reply, Reply::new(fault.outcome(), fault.detail)),
-                (None, _) => answer(reply, Reply::new(Outcome::Conflict, STOPPED_MEANWHILE)),
-            },
+            Event::Checked { check, checked, reply } => {
+                let order = self.checking.remove(&check);
+                self.publish();
+                match (order, checked) {
+                    (Some(order), Ok(())) => self.start(order, reply),
+                    (Some(_), Err(fault)) => answer(reply, Reply::new(fault.outcome(), fault.detail)),
+                    (None, _) => answer(reply, Reply::new(Outcome::Conflict, STOPPED_MEANWHILE)),
+                }
+            }
             Event::Surveyed { kind, began, found } => {
                 let surveyed = self.surveys.entry(kind.clone()).or_default();
                 surveyed.under_way = false;
@@ -300,9 +306,10 @@ where
     }
 
     fn stop(&mut self, kind: &str, uuid: &str, id: &Id, reply: oneshot::Sender<Reply>) {
-        let taken_back = self.take_back(uuid);
+        let taken_back = self.take_back(kind, uuid, id);
         let Some(entry) = self.entries.get_mut(uuid) else {
             if taken_back {
+                self.publish();
                 return answer(reply, Reply::new(Outcome::Done, "stopped before it was begun"));
             }
             let message = format!("{uuid} is not deployed here");

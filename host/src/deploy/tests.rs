@@ -288,7 +288,12 @@ fn a_stop_takes_back_an_order_that_is_only_looked_at() {
     let starting = life.runtime.spawn(async move { starting.start(order("u")).await });
     life.pass(Duration::from_secs(1));
     assert_eq!(life.state("u"), Some(InstanceState::Pending));
+    for (kind, id) in [("fake", Id::Number(4711)), ("other", Id::Text("u".into()))] {
+        let stop = life.deployments.stop(kind.into(), "u".into(), id);
+        assert_eq!(life.runtime.block_on(stop).outcome, Outcome::WrongInstance);
+    }
     assert_eq!(life.stop("u").outcome, Outcome::Done);
+    assert_eq!(life.state("u"), None);
     assert_eq!(life.runtime.block_on(starting).unwrap().outcome, Outcome::Conflict);
     life.pass(Duration::from_secs(60));
     assert_eq!((board.fake.engine().made, life.state("u")), (0, None));

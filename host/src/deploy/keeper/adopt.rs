@@ -76,7 +76,8 @@ where
     /// removed.
     pub(super) fn take_in(&mut self, uuid: &str) {
         let Some(entry) = self.entries.get(uuid) else { return };
-        let mut record = entry.cell.get();
+        let before = entry.cell.get();
+        let mut record = before.clone();
         let found = entry.live.clone();
         let attached = found.as_ref().and_then(|found| found.record.as_deref());
         let attached = attached.and_then(|text| serde_json::from_str::<Attached>(text).ok());
@@ -90,8 +91,11 @@ where
         info!(uuid, "it runs again, started by somebody else");
         record.allocation = allocation;
         record.enter(Phase::Running);
-        // Held from now on; the driver writes it down first of all.
+        // Held from now on; the driver writes it down first of all, and if it cannot, it had ended as before.
         entry.cell.remember(record.clone());
+        if let Some(entry) = self.entries.get_mut(uuid) {
+            entry.before = Some(before);
+        }
         self.drive(uuid, Intent::Begin(Box::new(record)), false);
     }
 
