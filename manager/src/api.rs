@@ -26,6 +26,7 @@ mod auth;
 mod boards;
 mod deployments;
 mod order;
+mod page;
 mod plugins;
 mod select;
 mod show;

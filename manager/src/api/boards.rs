@@ -12,17 +12,10 @@ use super::answers::Allowance;
 use super::auth::Authorized;
 use super::turns::failed;
 use super::types::{BoardDetail, BoardState, Boards, Resource};
-use super::{Api, show};
+use super::{Api, page, show};
 use crate::fleet::{Filter, Fleet, Page, View};
 use crate::problem::Problem;
 use crate::protocol;
-
-/// Boards on a page, unless it is told otherwise, and at most.
-const PAGE: usize = 500;
-const PAGE_LIMIT: usize = 5000;
-
-/// Where a page ends though it has fewer boards: ordinary ones need a fifth of it.
-const PAGE_BYTES: usize = 32 << 20;
 
 /// Which boards, and where to go on.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -65,40 +58,21 @@ pub(super) async fn list(
         )
     })?;
     let filter = Filter { state: wanted.state.map(Into::into), box_id: wanted.box_id };
-    let limit = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_LIMIT);
+    let limit = wanted.limit.unwrap_or(page::ITEMS).clamp(1, page::ITEMS_LIMIT);
     let fleet = api.fleet.clone();
     let page = move || {
         let page = fleet.boards(&filter, wanted.after.as_deref(), limit);
-        render(&page, &fleet, PAGE_BYTES).map_err(|error| failed(&error.to_string()))
+        render(&page, &fleet, page::BYTES).map_err(|error| failed(&error.to_string()))
     };
     let page = api.turns.make(&allowance, page).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], page).into_response())
 }
 
-/// A [`Boards`] as JSON, written board by board. It ends before it has more than so many bytes; `next` goes on from there.
+/// A [`Boards`] as JSON.
 fn render(page: &Page, fleet: &Fleet, limit: usize) -> serde_json::Result<Vec<u8>> {
-    const HEAD: &str = "{\"boards\":[";
-    let mut text = Vec::from(HEAD);
-    let (mut last, mut more) = (None, page.more);
-    for view in &page.boards {
-        let before = text.len();
-        if last.is_some() {
-            text.push(b',');
-        }
-        serde_json::to_writer(&mut text, &show::board(view, fleet))?;
-        if last.is_some() && text.len() > limit {
-            text.truncate(before);
-            more = true;
-            break;
-        }
-        last = Some(view.board.id.to_string());
-    }
-    let rest = Boards { boards: Vec::new(), total: page.total, next: last.filter(|_| more) };
-    let rest = serde_json::to_string(&rest)?;
-    text.extend_from_slice(rest.strip_prefix(HEAD).unwrap_or_default().as_bytes());
-    // It is held for as long as it is not read, and by its length.
-    text.shrink_to_fit();
-    Ok(text)
+    let boards = page.boards.iter().map(|view| (show::board(view, fleet), view.board.id.to_string()));
+    let frame = |next| Boards { boards: Vec::new(), total: page.total, next };
+    page::write(boards, page.more, limit, frame)
 }
 
 /// One board.

@@ -12,18 +12,11 @@ use super::answers::Allowance;
 use super::auth::Authorized;
 use super::turns::failed;
 use super::types::{Deployment, Deployments, Log};
-use super::{Api, show};
+use super::{Api, page, show};
 use crate::deployments::{Entry, Piece, Wanted};
 use crate::model::BoardId;
 use crate::model::report::Component;
 use crate::problem::Problem;
-
-/// Deployments on a page, unless it is told otherwise, and at most.
-const PAGE: usize = 500;
-const PAGE_LIMIT: usize = 5000;
-
-/// Where a page ends though it has fewer: ordinary ones need a tenth of it.
-const PAGE_BYTES: usize = 32 << 20;
 
 /// Which deployments, and where to go on.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -92,7 +85,7 @@ pub(super) async fn list(
         Some(Some((board, uuid))) => Some((board.to_owned(), uuid.to_owned())),
         None => None,
     };
-    let limit = filter.limit.unwrap_or(PAGE).clamp(1, PAGE_LIMIT);
+    let limit = filter.limit.unwrap_or(page::ITEMS).clamp(1, page::ITEMS_LIMIT);
     let Filter { board, state, kind, all, .. } = filter;
     let wanted = Wanted { board, state, kind, all, limit, after };
     let this = api.clone();
@@ -104,29 +97,15 @@ pub(super) async fn list(
     Ok(([(header::CONTENT_TYPE, "application/json")], page).into_response())
 }
 
-/// A [`Deployments`] as JSON, which ends before it is too long.
-fn render(api: &Api, entries: &[Entry], mut more: bool) -> serde_json::Result<Vec<u8>> {
-    const HEAD: &str = "{\"deployments\":[";
-    let mut text = Vec::from(HEAD);
-    let mut last = None;
-    for entry in entries {
-        let before = text.len();
-        if last.is_some() {
-            text.push(b',');
-        }
-        serde_json::to_writer(&mut text, &show::deployment(entry, api.fleet.clock()))?;
-        if last.is_some() && text.len() > PAGE_BYTES {
-            text.truncate(before);
-            more = true;
-            break;
-        }
-        last = Some(format!("{}/{}", entry.board, entry.uuid));
-    }
-    let rest = Deployments { deployments: Vec::new(), next: last.filter(|_| more) };
-    let rest = serde_json::to_string(&rest)?;
-    text.extend_from_slice(rest.strip_prefix(HEAD).unwrap_or_default().as_bytes());
-    text.shrink_to_fit();
-    Ok(text)
+/// A [`Deployments`] as JSON.
+fn render(api: &Api, entries: &[Entry], more: bool) -> serde_json::Result<Vec<u8>> {
+    let shown = |entry: &Entry| {
+        (show::deployment(entry, api.fleet.clock()), format!("{}/{}", entry.board, entry.uuid))
+    };
+    page::write(entries.iter().map(shown), more, page::BYTES, |next| Deployments {
+        deployments: Vec::new(),
+        next,
+    })
 }
 
 /// One deployment.

@@ -46,7 +46,7 @@ pub fn measure(programs: &Programs, figures: &mut Figures) -> Result<()> {
             }
         };
         let measured = parts(programs, &supply, &mut engine, figures).await;
-        let cleared = engine.remove_image(supply::IMAGE).await;
+        let cleared = engine.remove_image(&supply.image).await;
         measured.and(cleared)
     })
 }
@@ -57,13 +57,11 @@ async fn parts(
     engine: &mut Engine,
     figures: &mut Figures,
 ) -> Result<()> {
-    // The image must not be there when its first load is measured.
-    engine.remove_image(supply::IMAGE).await?;
     let board = Board::start(programs, "")?;
     let measured = rounds::measure(&board, supply, engine, figures).await;
     board.end(engine).await.and(measured)?;
     let board = Board::start(programs, "")?;
-    let measured = statistics::measure(&board, supply, figures).await;
+    let measured = statistics::measure(&board, supply, engine, figures).await;
     board.end(engine).await.and(measured)?;
     let board = Board::start(programs, &crowd::room())?;
     let measured = crowd::measure(&board, supply, engine, figures).await;

@@ -13,7 +13,7 @@ use crate::figures::{Figures, Goal};
 
 const ROUNDS: usize = 40;
 /// Whom the directly made containers belong to. No agent has this id.
-const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
+pub const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 const MOST: f64 = 1.15;
 
 /// The figures of one network.
@@ -94,7 +94,7 @@ async fn compare(
 }
 
 /// What the agent makes is what is made directly too.
-async fn template(
+pub async fn template(
     board: &Board,
     supply: &Supply,
     engine: &mut Engine,

@@ -1,5 +1,6 @@
 //! Processor time that the agent takes for the statistics of thirty containers in a report: what it takes while they run
-//! and a report is asked for at each survey, less what it takes for the same reports of the same board without them.
+//! and a report is asked for at each survey, less what it takes for the same reports while thirty like them run that are
+//! not its own. The bridge gives each an interface, which the network probe reports whosever it is.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use cardcage_wire::board::ReportUrl;
 use serde_json::{Value, json};
 
 use super::board::{Board, MEBIBYTES};
-use super::rounds::milliseconds;
+use super::engine::Engine;
+use super::rounds::{NOBODY, milliseconds, template};
 use super::supply::Supply;
 use crate::figures::{Figures, Goal};
 
@@ -19,12 +21,21 @@ const SURVEY: Duration = Duration::from_secs(2);
 /// Milliseconds.
 const MOST: f64 = 5.0;
 
-pub async fn measure(board: &Board, supply: &Supply, figures: &mut Figures) -> Result<()> {
-    let without = cost_of_a_report(board).await?;
+pub async fn measure(
+    board: &Board,
+    supply: &Supply,
+    engine: &mut Engine,
+    figures: &mut Figures,
+) -> Result<()> {
+    let template = template(board, supply, engine, ("statistics", &json!({}))).await?;
     for number in 0..CONTAINERS {
-        // Without a network each: thirty more interfaces of the board would be counted with them.
-        let options = json!({"network": "none"});
-        board.order(&format!("u{number}"), supply, &options, MEBIBYTES).await?.done()?;
+        engine.run(&format!("{NOBODY}-statistics-{number}"), &template).await?;
+    }
+    let without = cost_of_a_report(board).await;
+    engine.clear(NOBODY).await?;
+    let without = without?;
+    for number in 0..CONTAINERS {
+        board.order(&format!("u{number}"), supply, &json!({}), MEBIBYTES).await?.done()?;
     }
     let with = cost_of_a_report(board).await?;
     let all = board.deployments().await?;
@@ -38,8 +49,12 @@ pub async fn measure(board: &Board, supply: &Supply, figures: &mut Figures) -> R
         ("the goal", MOST),
         Goal::AtMost(1.0),
     );
-    figures.alone("processor time of 2 s with a report, no container", milliseconds(without), "ms");
-    figures.alone("processor time of 2 s with a report, 30 containers", milliseconds(with), "ms");
+    figures.alone(
+        "processor time of 2 s with a report, 30 containers of another",
+        milliseconds(without),
+        "ms",
+    );
+    figures.alone("processor time of 2 s with a report, 30 containers of its own", milliseconds(with), "ms");
     Ok(())
 }
 

@@ -14,8 +14,6 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-/// What the engine calls the image.
-pub const IMAGE: &str = "cardcage-bench:serve";
 /// What the repository calls the archive.
 pub const FILE: &str = "serve.tar";
 
@@ -26,11 +24,14 @@ const SERVE: &str = "trap 'exit 0' TERM; while :; do /bin/busybox sleep 1000000 
 /// The repository. It serves until the process ends.
 pub struct Supply {
     address: SocketAddr,
+    /// What the engine knows the image by.
+    pub image: String,
 }
 
 impl Supply {
     pub fn open() -> Result<Self> {
-        let archive: Arc<[u8]> = image()?.into();
+        let (image, archive) = image()?;
+        let archive: Arc<[u8]> = archive.into();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let tag = format!("\"{}\"", sha256(&archive));
@@ -41,7 +42,7 @@ impl Supply {
                 thread::spawn(move || drop(serve(&stream, &archive, &tag)));
             }
         });
-        Ok(Self { address })
+        Ok(Self { address, image })
     }
 
     pub fn url(&self) -> String {
@@ -75,8 +76,8 @@ fn serve(mut stream: &TcpStream, archive: &[u8], tag: &str) -> Result<()> {
     Ok(stream.write_all(body)?)
 }
 
-/// As `docker save` writes it.
-fn image() -> Result<Vec<u8>> {
+/// Its id, and the archive as `docker save` writes it.
+fn image() -> Result<(String, Vec<u8>)> {
     let program = std::fs::read(BUSYBOX).with_context(|| format!("{BUSYBOX} (Debian: busybox-static)"))?;
     let made = format!("{:?} {}", SystemTime::now(), std::process::id());
     let layer = tar(&[("bin/busybox", &program), ("made", made.as_bytes())])?;
@@ -92,10 +93,15 @@ fn image() -> Result<Vec<u8>> {
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))]},
     })
     .to_string();
-    let config_file = format!("{}.json", sha256(config.as_bytes()));
-    let manifest =
-        json!([{"Config": config_file, "RepoTags": [IMAGE], "Layers": ["1/layer.tar"]}]).to_string();
-    tar(&[("1/layer.tar", &layer), (&config_file, config.as_bytes()), ("manifest.json", manifest.as_bytes())])
+    let id = sha256(config.as_bytes());
+    let config_file = format!("{id}.json");
+    let manifest = json!([{"Config": config_file, "RepoTags": null, "Layers": ["1/layer.tar"]}]).to_string();
+    let files = [
+        ("1/layer.tar", layer.as_slice()),
+        (&config_file, config.as_bytes()),
+        ("manifest.json", manifest.as_bytes()),
+    ];
+    Ok((format!("sha256:{id}"), tar(&files)?))
 }
 
 fn tar(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
