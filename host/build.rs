@@ -24,7 +24,7 @@ const PLUGINS: [&str; 9] = [
 
 fn main() -> Result<(), Error> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-    for input in ["plugins", "sdk/rust", "wit"] {
+    for input in ["plugins", "sdk/bar", "sdk/rust", "wit"] {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,25 +1,25 @@
 //! Deploys of type `bar`: a package with a program in it, run on the board itself.
 //!
-//! What is decided here: what a package says (`manifest`), what an order may change of it (`options`), what the states of
-//! a program mean. The host fetches, unpacks and supervises.
+//! What is decided here: what is run of a package (`program`), what an order may change of it (`options`), what the states of
+//! a program mean. What a package says is the crate `cardcage-bar`. The host fetches, unpacks and supervises.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
 
-pub mod manifest;
 mod options;
+mod program;
 mod states;
 
 use alloc::format;
 use alloc::vec::Vec;
 
+use cardcage_bar::{FILE, Manifest};
 use cardcage_sdk::artifacts::{self, Artifact};
 use cardcage_sdk::deploy::{Backend, Instance, Order};
 use cardcage_sdk::processes::{self, Process};
 use cardcage_sdk::{Error, Settings, code};
 
-use manifest::{FILE, Manifest};
 use options::Options;
 use states::instance;
 
@@ -82,7 +82,7 @@ fn create(order: &Order) -> Result<Process, Error> {
         if error.is(code::INVALID) { Error::new(code::ARTIFACT, error.detail) } else { error }
     })?;
     let manifest = read(&package, &address)?;
-    let mut program = options.change(manifest.program());
+    let mut program = options.change(program::of(&manifest));
     // A uuid stands for a name where none was ordered; the package's says more.
     if order.name != order.uuid {
         program.name.clone_from(&order.name);

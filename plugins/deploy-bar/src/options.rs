@@ -4,12 +4,11 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use cardcage_bar::Restart;
 use cardcage_sdk::Error;
 use cardcage_sdk::deploy::Order;
 use cardcage_sdk::processes::Program;
 use serde::Deserialize;
-
-use crate::manifest::Restart;
 
 /// All of them may be left out. An unknown one is refused.
 #[derive(Debug, Default, PartialEq, Deserialize)]

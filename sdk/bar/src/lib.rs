@@ -1,11 +1,17 @@
 //! `bar.toml`, at the root of a package: what to run and how. `sdk/guide/bar.md` is its specification.
+//!
+//! The backend reads it on the board, `cardcage-agent bar pack` before a package is made.
+
+#![cfg_attr(target_arch = "wasm32", no_std)]
+#![warn(missing_docs)]
+
+extern crate alloc;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use cardcage_sdk::processes::{Health, Program};
 use serde::{Deserialize, Deserializer};
 
 /// Its name in the package.
@@ -146,25 +152,6 @@ impl Manifest {
         }
         Ok(())
     }
-
-    /// As the host runs it.
-    pub fn program(&self) -> Program {
-        Program {
-            name: self.name.clone(),
-            command: self.command.clone(),
-            environment: self.env.clone().into_iter().collect(),
-            user: self.user.clone(),
-            stop_signal: self.stop_signal.clone(),
-            stop_grace: self.stop_grace,
-            restart: self.restart.word().to_string(),
-            health: self.health.as_ref().map(|health| Health {
-                command: health.command.clone(),
-                every: health.every,
-                timeout: health.timeout,
-                retries: health.retries,
-            }),
-        }
-    }
 }
 
 fn command(command: &[String], key: &str) -> Result<(), String> {
@@ -205,10 +192,10 @@ mod tests {
 
     #[test]
     fn three_keys_are_enough() {
-        let program = Manifest::parse(LEAST).unwrap().program();
-        assert_eq!(program.command, ["bin/radar", "--scan"]);
-        assert_eq!((program.stop_signal.as_str(), program.stop_grace), ("SIGTERM", 10));
-        assert_eq!((program.restart.as_str(), program.user, program.health), ("no", None, None));
+        let manifest = Manifest::parse(LEAST).unwrap();
+        assert_eq!(manifest.command, ["bin/radar", "--scan"]);
+        assert_eq!((manifest.stop_signal.as_str(), manifest.stop_grace), ("SIGTERM", 10));
+        assert_eq!((manifest.restart, manifest.user, manifest.health), (Restart::No, None, None));
     }
 
     #[test]
@@ -217,10 +204,10 @@ mod tests {
             "{LEAST}user = \"radar\"\nstop_signal = \"SIGINT\"\nstop_grace = \"2m\"\nrestart = \"on-failure\"\n\
              [env]\nMODE = \"scan\"\n[health]\ncommand = [\"bin/check\"]\nevery = \"5s\"\nretries = 2\n"
         );
-        let program = Manifest::parse(&text).unwrap().program();
-        assert_eq!((program.stop_grace, program.restart.as_str()), (120, "on-failure"));
-        assert_eq!(program.environment, [("MODE".to_string(), "scan".to_string())]);
-        let health = program.health.unwrap();
+        let manifest = Manifest::parse(&text).unwrap();
+        assert_eq!((manifest.stop_grace, manifest.restart.word()), (120, "on-failure"));
+        assert_eq!(manifest.env.get("MODE").map(String::as_str), Some("scan"));
+        let health = manifest.health.unwrap();
         assert_eq!((health.every, health.timeout, health.retries), (5, 5, 2));
     }
 
