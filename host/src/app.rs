@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::capability::deploys::Mechanisms;
+use crate::capability::mechanisms::Mechanisms;
 use crate::config::Config;
 use crate::deploy::{self, Capacity, Deployments, Keeper, Ledger, Logs};
 use crate::discovery::Discovery;
@@ -187,6 +187,7 @@ fn deploys(config: &Config, id: AgentId, board: Board) -> Result<DeployParts> {
         logs: Some(logs),
         managers: config.managers.clone(),
         token: token.context("service.token_file cannot be used")?,
+        refused: Arc::default(),
     };
     Ok(DeployParts { runtime, keeper, registrar, served, identity: claim(id) })
 }

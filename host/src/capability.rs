@@ -16,6 +16,7 @@ pub mod deploys;
 pub mod files;
 pub mod kernel;
 pub mod log;
+pub mod mechanisms;
 pub mod processes;
 mod readers;
 pub mod roots;

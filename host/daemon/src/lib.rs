@@ -4,6 +4,7 @@
 pub mod body; // a request's body: short, and soon
 pub mod listen; // connections of strangers: how many, how long, whose
 pub mod log; // lines for an operator, which nobody has to read
+pub mod seldom; // lines that strangers cause
 pub mod signals; // an operator, or systemd, ends the process
 pub mod state_dir; // what is kept over restarts is this process's alone
 pub mod tls; // who the strangers speak to, and who they are

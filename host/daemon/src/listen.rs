@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::seldom::Seldom;
 use crate::tls::Tls;
 use greet::Greetings;
 use places::{Place, Places};
@@ -49,8 +50,6 @@ const BACKLOG: i32 = 4096;
 const HEAD: usize = 16 << 10;
 /// Pause after the system refused a connection, most often because there are no more files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// At most one line of a kind in this time.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// How much and how long.
 #[derive(Debug, Clone, Copy)]
@@ -211,20 +210,6 @@ impl Listener {
             places.clear();
             let _ended = timeout(limits.grace, tasks.wait()).await;
         }
-    }
-}
-
-/// Lets a line through, and the next one after [`COMPLAIN_EVERY`].
-#[derive(Debug, Default)]
-struct Seldom(Option<Instant>);
-
-impl Seldom {
-    fn due(&mut self) -> bool {
-        let due = self.0.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
-        if due {
-            self.0 = Some(Instant::now());
-        }
-        due
     }
 }
 

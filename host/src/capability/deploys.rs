@@ -5,23 +5,14 @@
 //! handles of all of them are in one table, and die with the call.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use cardcage_artifacts::Store;
-use cardcage_containers::{Config as EngineConfig, Credentials, Engine};
-use cardcage_daemon::trusted::{self, Readers};
-use cardcage_processes::Processes;
 use tokio::task::{AbortHandle, spawn_blocking};
-use tracing::warn;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 
-use crate::config::Config;
+use super::mechanisms::Mechanisms;
 use crate::deploy::{Attached, Work};
 use crate::model::PluginName;
 use crate::plugin::bindings::cardcage::types::errors::Error;
@@ -30,124 +21,8 @@ use crate::plugin::bindings::cardcage::types::errors::Error;
 pub(crate) const BREATH: Duration = Duration::from_secs(2);
 /// How often it may call in one call of its own: more is a loop, which would go on for as long as a fetch may take.
 pub(crate) const CALLS: u32 = 4096;
-/// How long one file may take to fetch: a large image over a slow link.
-const FETCH: Duration = Duration::from_secs(60 * 60);
-/// Longest password.
-const PASSWORD: usize = 4096;
 /// Handles that one call may hold.
 const HANDLES: usize = 1024;
-
-/// What carries deploys out. One of each for the agent.
-pub struct Mechanisms {
-    pub artifacts: Result<Store, String>,
-    pub engine: Engine,
-    pub processes: Result<Processes, String>,
-    /// Where archives are unpacked.
-    unpacked: PathBuf,
-}
-
-impl Mechanisms {
-    /// Opens what can be opened. What cannot says why when it is asked for; only what the operator wrote wrongly is an
-    /// error here.
-    pub fn open(config: &Config, agent: &str) -> anyhow::Result<Self> {
-        let folder = config.state_dir.join("deploys");
-        let unpacked = folder.join("unpacked");
-        let made = make(&config.state_dir, &folder, &unpacked);
-        let deploy = &config.deploy;
-        let limits = cardcage_artifacts::Limits {
-            artifact: deploy.artifact_limit,
-            unpacked: deploy.unpacked_limit,
-            quota: deploy.cache_limit,
-            total: FETCH,
-            ..cardcage_artifacts::Limits::default()
-        };
-        let artifacts = made.as_ref().map_err(ToString::to_string).and_then(|()| {
-            Store::open(&folder.join("artifacts"), limits, deploy.ca.as_deref())
-                .map_err(|error| error.to_string())
-        });
-        let programs = folder.join("programs");
-        let processes = shim().and_then(|shim| {
-            Processes::open(&programs, &shim, agent, deploy.log_limit).map_err(|error| error.to_string())
-        });
-        for reason in [artifacts.as_ref().err(), processes.as_ref().err()].into_iter().flatten() {
-            warn!(reason, "some deploys will not work");
-        }
-        let mut registries = BTreeMap::new();
-        for (host, registry) in &deploy.registries {
-            let password = trusted::read(&registry.password_file, Readers::Ourselves, PASSWORD)
-                .with_context(|| format!("deploy.registries.{host:?}.password_file cannot be used"))?;
-            let password = String::from_utf8(password.trim_ascii().to_vec())
-                .with_context(|| format!("deploy.registries.{host:?}.password_file is not text"))?;
-            let username = registry.username.clone();
-            registries.insert(host.clone(), Credentials { username, password });
-        }
-        let engine = Engine::new(EngineConfig {
-            address: deploy.engine.clone(),
-            agent: agent.to_owned(),
-            registries,
-            state_dir: folder,
-        });
-        Ok(Self { artifacts, engine, processes, unpacked })
-    }
-}
-
-impl Mechanisms {
-    /// Where the archive of a deployment is unpacked.
-    pub(crate) fn unpacked(&self, uuid: &str) -> PathBuf {
-        self.unpacked.join(folder_name(uuid))
-    }
-
-    /// Removes what was unpacked for a deployment and nothing was made of.
-    pub async fn clear(&self, uuid: &str) {
-        let folder = self.unpacked(uuid);
-        let removed = spawn_blocking(move || match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                warn!(folder = %folder.display(), %error, "what was unpacked cannot be removed");
-            }
-            _ => {}
-        });
-        // It ends when the agent stops; the next start removes it.
-        let _stopping = removed.await.is_err();
-    }
-}
-
-/// The folders. Programs may run as other users, who must come through to their own folder and see nothing on the way.
-fn make(state_dir: &Path, folder: &Path, unpacked: &Path) -> std::io::Result<()> {
-    if nix::unistd::geteuid().is_root() {
-        std::fs::set_permissions(state_dir, Permissions::from_mode(0o711))?;
-    }
-    let new = |mode| {
-        let mut folder = DirBuilder::new();
-        folder.recursive(true).mode(mode);
-        folder
-    };
-    new(0o711).create(folder)?;
-    // Nothing was made of what is left there, and nothing is under way yet.
-    match std::fs::remove_dir_all(unpacked) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    new(0o700).create(unpacked)
-}
-
-/// The supervisor of programs is installed beside the agent.
-pub(crate) fn shim() -> Result<PathBuf, String> {
-    let agent = std::env::current_exe().map_err(|error| error.to_string())?;
-    let shim = agent.with_file_name("cardcage-shim");
-    match shim.is_file() {
-        true => Ok(shim),
-        false => Err(format!(
-            "the supervisor of programs {} is not there: it is installed beside the agent",
-            shim.display()
-        )),
-    }
-}
-
-impl std::fmt::Debug for Mechanisms {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Mechanisms").field("unpacked", &self.unpacked).finish_non_exhaustive()
-    }
-}
 
 /// What a plugin may do of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -248,6 +123,17 @@ impl Deploys {
         self.calls > CALLS
     }
 
+    /// What a handle of the guest stands for.
+    pub(crate) fn get<T: 'static>(&self, handle: &Resource<T>) -> Result<&T, Error> {
+        // The runtime checks handles: one that is not in the table cannot come from a guest.
+        self.table.get(handle).map_err(|error| Error::new("invalid", error.to_string()))
+    }
+
+    /// Hands something out to the guest.
+    pub(crate) fn hand_out<T: Send + 'static>(&mut self, what: T) -> Result<Resource<T>, Error> {
+        self.table.push(what).map_err(|error| Error::new("too-large", error.to_string()))
+    }
+
     /// Shared, since a table of handles cannot be looked at from a future that waits.
     pub(crate) fn call(&self) -> Result<Arc<Call>, Error> {
         self.call.clone().ok_or_else(|| Error::new("denied", "this is for deploy backends only"))
@@ -315,11 +201,4 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
     spawn_blocking(work).await.map_err(|_| Error::new("io", "the agent is stopping"))
-}
-
-/// A folder of a deployment, by its uuid.
-fn folder_name(uuid: &str) -> String {
-    use sha2::{Digest as _, Sha256};
-
-    Sha256::digest(uuid).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

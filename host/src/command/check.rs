@@ -13,7 +13,7 @@ use cardcage_daemon::tls::Tls;
 use cardcage_daemon::token::Token;
 use cardcage_daemon::trusted::{self, Readers};
 
-use crate::capability::deploys::shim;
+use crate::capability::mechanisms::shim;
 use crate::config::Config;
 use crate::discovery::would_join;
 use crate::error::chain;

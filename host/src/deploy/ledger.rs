@@ -10,11 +10,11 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use tracing::{error, warn};
 
 use super::record::Record;
 use crate::error::chain;
+use crate::model::Digest;
 
 /// Longest record. Its parts are bounded, so a longer file is not one.
 const LIMIT: u64 = 1 << 20;
@@ -94,7 +94,7 @@ impl Ledger {
         File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
         let text = String::from_utf8(bytes).map_err(|_| damaged("it is no text"))?;
         let (sum, record) = text.split_once('\n').ok_or_else(|| damaged("it has no second line"))?;
-        if sum != sha256(record.as_bytes()) {
+        if sum != Digest::of(record.as_bytes()).to_string() {
             return Err(damaged("its content is not what was written"));
         }
         let record: Record =
@@ -115,7 +115,7 @@ impl Ledger {
         let text = serde_json::to_string(record)?;
         let new = path.with_extension("new");
         let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(format!("{}\n{text}", sha256(text.as_bytes())).as_bytes())?;
+        file.write_all(format!("{}\n{text}", Digest::of(text.as_bytes())).as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, path)?;
         self.sync()
@@ -148,13 +148,9 @@ impl Ledger {
 
     /// A uuid is any text, so a file is named by its digest.
     pub(super) fn path(&self, uuid: &str) -> PathBuf {
-        let digest = sha256(uuid.as_bytes());
+        let digest = Digest::of(uuid.as_bytes()).to_string();
         self.folder.join(digest.get(..32).unwrap_or(&digest)).with_extension("record")
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

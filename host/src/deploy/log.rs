@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cardcage_containers::Position;
 use tokio::runtime::Handle;
 
-use crate::capability::deploys::Mechanisms;
+use crate::capability::mechanisms::Mechanisms;
 use crate::plugin::PluginBackends;
 
 /// Most bytes of one piece.

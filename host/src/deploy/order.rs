@@ -1,7 +1,8 @@
 //! What a manager ordered, and what the board gave it. Both are part of the record, so they are written as they are kept.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+
+use crate::model::Digest;
 
 /// One order to start an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +36,7 @@ impl Order {
     pub fn digest(&self) -> String {
         // A structure of texts and numbers can always be written.
         let text = serde_json::to_vec(self).unwrap_or_default();
-        let digest = Sha256::digest(text);
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        Digest::of(&text).to_string()
     }
 }
 

@@ -145,6 +145,11 @@ impl Record {
         self.since = now();
     }
 
+    /// Seconds since the phase began, by the board's clock.
+    pub fn age(&self) -> u64 {
+        now().saturating_sub(self.since)
+    }
+
     /// Takes an id; the last one is the present one.
     pub fn known_as(&mut self, id: Id) {
         self.ids.retain(|known| *known != id);

@@ -19,7 +19,8 @@ use super::admit::Admitted;
 use super::backend::{Answer, LinkedBackend, Question};
 use super::package::{Refused, Role};
 use super::supervisor::{Kit, Linked, Senses};
-use crate::capability::deploys::{Deploys, Mechanisms, Seen};
+use crate::capability::deploys::{Deploys, Seen};
+use crate::capability::mechanisms::Mechanisms;
 use crate::deploy::{Backends, Fault, Found, Order, Work};
 
 /// How long a call waits for a backend that is still being compiled.

@@ -19,13 +19,13 @@ pub static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/built_in.r
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::package::digest;
+    use crate::model::Digest;
 
     #[test]
     fn what_is_written_beside_the_bytes_is_what_they_say() {
         for plugin in BUILT_IN {
             let read = cardcage_manifest::Plugin::read(plugin.wasm).unwrap();
-            assert_eq!(digest(plugin.wasm).0, plugin.digest);
+            assert_eq!(Digest::of(plugin.wasm).0, plugin.digest);
             assert_eq!(cardcage_manifest::Manifest::parse(plugin.manifest).unwrap(), read.manifest);
             assert_eq!(plugin.imports, read.imports);
             let backend = read.exports.iter().any(|export| export.starts_with("cardcage:deploy/deployer@"));

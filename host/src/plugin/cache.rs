@@ -26,8 +26,9 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::map::{Vouched, map};
-use super::package::{Package, PackageError, digest};
+use super::package::{Package, PackageError};
 use crate::error::brief;
+use crate::model::Digest;
 
 /// Longest compilation by the wall clock; the child has a limit of its own for processor time.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -192,7 +193,7 @@ impl Cache {
         }
         let mut content = Vec::new();
         file.read_to_end(&mut content).map_err(|error| error.to_string())?;
-        let expected = format!("{prefix}{}.cwasm", digest(&content));
+        let expected = format!("{prefix}{}.cwasm", Digest::of(&content));
         match path == self.folder.join(expected) {
             true => Ok(()),
             false => Err("its content is not what its name says".into()),
@@ -201,7 +202,7 @@ impl Cache {
 
     async fn compile(&self, package: &Package) -> Result<(), CacheError> {
         let bytes = package.source.bytes()?;
-        if digest(&bytes) != package.digest {
+        if Digest::of(&bytes) != package.digest {
             return Err(CacheError::Changed);
         }
         let began = std::time::Instant::now();
@@ -261,7 +262,7 @@ impl Cache {
     fn keep(&self, package: &Package, output: &Path) -> Result<(), CacheError> {
         let failed = |source| CacheError::Folder { folder: self.folder.clone(), source };
         let content = std::fs::read(output).map_err(failed)?;
-        let entry = format!("{}{}.cwasm", Self::prefix(package), digest(&content));
+        let entry = format!("{}{}.cwasm", Self::prefix(package), Digest::of(&content));
         std::fs::rename(output, self.folder.join(&entry)).map_err(failed)?;
         std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         let of_plugin = package.digest.to_string();

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 use super::built_in::BuiltIn;
-use super::package::{self, Package, Refused, Source};
+use super::package::{Package, Refused, Source};
 use crate::error::{brief, chain};
-use crate::model::PluginName;
+use crate::model::{Digest, PluginName};
 
 /// Most files that are looked at.
 const FILES_LIMIT: usize = 256;
@@ -46,7 +46,7 @@ fn open(source: Source, name: &str) -> Result<Package, Refused> {
     Package::open(source.clone()).map_err(|error| Refused {
         name: name.chars().filter(|c| !c.is_control()).take(64).collect::<String>().as_str().into(),
         version: String::new(),
-        digest: package::digest(&source.bytes().unwrap_or_default()),
+        digest: Digest::of(&source.bytes().unwrap_or_default()),
         built_in,
         reason: brief(&chain(&error)),
     })
@@ -113,6 +113,7 @@ fn looks_right(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::package::Role;
 
     /// A component with a manifest that exports nothing.
     fn without_role(name: &str) -> Vec<u8> {
@@ -129,9 +130,9 @@ mod tests {
         let manifest = cardcage_manifest::Manifest::parse(&manifest(name)).unwrap();
         Ok(Package {
             name: name.into(),
-            digest: package::digest(b""),
+            digest: Digest::of(b""),
             manifest,
-            role: package::Role::Probe,
+            role: Role::Probe,
             imports: Vec::new(),
             source,
         })

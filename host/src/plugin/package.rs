@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use cardcage_compile::PLUGIN_LIMIT;
 use cardcage_manifest::{Manifest, Plugin, SectionError};
-use sha2::{Digest as _, Sha256};
 
 use super::built_in::BuiltIn;
 use crate::error::brief;
@@ -116,17 +115,12 @@ fn examine(bytes: &[u8]) -> Result<(Digest, Manifest, Role, Vec<String>), Packag
         (false, true) => backend(&manifest)?,
         (false, false) => return Err(PackageError::NoRole),
     };
-    Ok((digest(bytes), manifest, role, imports))
+    Ok((Digest::of(bytes), manifest, role, imports))
 }
 
 fn backend(manifest: &Manifest) -> Result<Role, PackageError> {
     let deploy = manifest.deploy.as_ref().ok_or(PackageError::NoType)?;
     Ok(Role::Backend { kind: deploy.kind.clone() })
-}
-
-/// SHA-256 of bytes.
-pub fn digest(bytes: &[u8]) -> Digest {
-    Digest(Sha256::digest(bytes).into())
 }
 
 impl Package {

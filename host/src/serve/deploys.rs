@@ -4,9 +4,11 @@
 //! keeper, whether or not whoever asked waits for the reply.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cardcage_daemon::body::{self, BodyError};
+use cardcage_daemon::seldom::Seldom;
 use cardcage_daemon::token::Token;
 use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, HeaderMap};
@@ -32,6 +34,8 @@ pub struct Deploys {
     pub logs: Option<Logs>,
     pub managers: Managers,
     pub token: Option<Token>,
+    /// Those who are refused. A lock, since every request is a task; it is held for a comparison.
+    pub refused: Arc<Mutex<Seldom>>,
 }
 
 /// A piece of a log as it is answered.
@@ -52,7 +56,7 @@ impl Deploys {
     /// Whether whoever asks may; the refusal, if not.
     pub(super) async fn admits(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Answer> {
         if !self.managers.allows(peer) {
-            warn!(%peer, "somebody who is not in managers.allow asked about deploys");
+            self.complain(peer, "somebody who is not in managers.allow asks about deploys");
             let detail = format!("{peer} is not in managers.allow of this agent's configuration");
             return Err(refuse(StatusCode::FORBIDDEN, "denied", &detail));
         }
@@ -60,11 +64,18 @@ impl Deploys {
         match token.matches(headers.get(AUTHORIZATION)).await {
             true => Ok(()),
             false => {
-                warn!(%peer, "a deploy without the right token");
+                self.complain(peer, "somebody asks about deploys without the right token");
                 let detail =
                     "this agent wants the token of its service.token_file: Authorization: Bearer TOKEN";
                 Err(refuse(StatusCode::UNAUTHORIZED, "denied", detail))
             }
+        }
+    }
+
+    /// Whoever reaches the port could fill the log.
+    fn complain(&self, peer: IpAddr, what: &str) {
+        if self.refused.lock().unwrap_or_else(PoisonError::into_inner).due() {
+            warn!(%peer, "{what}");
         }
     }
 

@@ -67,7 +67,13 @@ impl Agent {
         let reporter = Reporter::new(about, board.clone(), deployments.clone(), telemetry.clone());
         tokio::spawn(discovery.run(queries, stop.clone()));
         tokio::spawn(reporter.run(accepted, stop.clone()));
-        let deploys = Deploys { deployments, logs: None, managers: config.managers.clone(), token: None };
+        let deploys = Deploys {
+            deployments,
+            logs: None,
+            managers: config.managers.clone(),
+            token: None,
+            refused: Arc::default(),
+        };
         tokio::spawn(server.run(board.clone(), deploys, telemetry.clone(), stop.clone()));
         Self { service, board, roster, probe, telemetry, _stop: stop.drop_guard() }
     }

@@ -17,7 +17,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
-use super::{HEAD, Seldom};
+use super::HEAD;
+use crate::seldom::Seldom;
 use crate::tls::Tls;
 
 /// First byte of a handshake. No request begins with it.

@@ -93,16 +93,6 @@ impl Call {
     }
 }
 
-impl Deploys {
-    fn artifact(&self, handle: &Resource<Artifact>) -> Result<real::Artifact, Error> {
-        // The runtime checks handles: one that is not in the table cannot come from a guest.
-        self.table
-            .get(handle)
-            .map(|artifact| artifact.0.clone())
-            .map_err(|error| Error::new("invalid", error.to_string()))
-    }
-}
-
 fn fetching(name: &str, now: real::Progress) -> String {
     let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
     match now.total {
@@ -126,7 +116,7 @@ impl wit::Host for Deploys {
     async fn fetch(&mut self, url: String, sha256: Option<String>) -> Result<Resource<Artifact>, Error> {
         let fetched = self.call()?.fetch(url, sha256).await;
         self.breathe();
-        self.table.push(Artifact(fetched?)).map_err(|error| Error::new("too-large", error.to_string()))
+        self.hand_out(Artifact(fetched?))
     }
 
     async fn is_registry(&mut self, url: String) -> Result<bool, Error> {
@@ -138,15 +128,17 @@ impl wit::Host for Deploys {
 
 impl wit::HostArtifact for Deploys {
     async fn digest(&mut self, artifact: Resource<Artifact>) -> String {
-        self.artifact(&artifact).map(|artifact| artifact.digest().to_string()).unwrap_or_default()
+        self.get(&artifact).map(|artifact| artifact.0.digest().to_string()).unwrap_or_default()
     }
 
     async fn size(&mut self, artifact: Resource<Artifact>) -> u64 {
-        self.artifact(&artifact).map(|artifact| artifact.size()).unwrap_or_default()
+        self.get(&artifact).map(|artifact| artifact.0.size()).unwrap_or_default()
     }
 
     async fn format(&mut self, artifact: Resource<Artifact>) -> String {
-        let Ok(artifact) = self.artifact(&artifact) else { return "other".to_owned() };
+        let Ok(artifact) = self.get(&artifact).map(|artifact| artifact.0.clone()) else {
+            return "other".to_owned();
+        };
         let format = blocking(move || artifact.format()).await;
         self.breathe();
         // What cannot be read is no archive.
@@ -155,18 +147,17 @@ impl wit::HostArtifact for Deploys {
     }
 
     async fn read(&mut self, artifact: Resource<Artifact>, path: String) -> Result<Vec<u8>, Error> {
-        let artifact = self.artifact(&artifact)?;
+        let artifact = self.get(&artifact)?.0.clone();
         let content = blocking(move || artifact.read(&path)).await;
         self.breathe();
         content?.map_err(|error| from_real(&error))
     }
 
     async fn unpack(&mut self, artifact: Resource<Artifact>) -> Result<Resource<Tree>, Error> {
-        let artifact = self.artifact(&artifact)?;
+        let artifact = self.get(&artifact)?.0.clone();
         let tree = self.call()?.unpack(artifact).await;
         self.breathe();
-        let tree = Arc::new(tree?);
-        self.table.push(Tree { tree }).map_err(|error| Error::new("too-large", error.to_string()))
+        self.hand_out(Tree { tree: Arc::new(tree?) })
     }
 
     async fn drop(&mut self, artifact: Resource<Artifact>) -> wasmtime::Result<()> {
@@ -177,8 +168,7 @@ impl wit::HostArtifact for Deploys {
 
 impl wit::HostTree for Deploys {
     async fn read(&mut self, tree: Resource<Tree>, path: String) -> Result<Vec<u8>, Error> {
-        let tree = self.table.get(&tree).map(|tree| Arc::clone(&tree.tree));
-        let tree = tree.map_err(|error| Error::new("invalid", error.to_string()))?;
+        let tree = Arc::clone(&self.get(&tree)?.tree);
         let content = blocking(move || tree.read(&path, real::READ_LIMIT)).await;
         self.breathe();
         content?.map_err(|error| from_real(&error))

@@ -162,19 +162,6 @@ impl Call {
     }
 }
 
-impl Deploys {
-    fn id(&self, container: &Resource<Container>) -> Result<String, Error> {
-        self.table
-            .get(container)
-            .map(|container| container.id.clone())
-            .map_err(|error| Error::new("invalid", error.to_string()))
-    }
-
-    fn hand_out(&mut self, id: String) -> Result<Resource<Container>, Error> {
-        self.table.push(Container { id }).map_err(|error| Error::new("too-large", error.to_string()))
-    }
-}
-
 fn cancelled() -> Error {
     Error::new("cancelled", "it was stopped while it was being started")
 }
@@ -196,8 +183,7 @@ fn info(info: real::Info) -> wit::Info {
 
 impl wit::Host for Deploys {
     async fn load(&mut self, archive: Resource<Artifact>) -> Result<Vec<String>, Error> {
-        let artifact = self.table.get(&archive).map(|artifact| artifact.0.clone());
-        let artifact = artifact.map_err(|error| Error::new("invalid", error.to_string()))?;
+        let artifact = self.get(&archive)?.0.clone();
         let loaded = self.call()?.load(artifact).await;
         self.breathe();
         loaded
@@ -212,13 +198,13 @@ impl wit::Host for Deploys {
     async fn create(&mut self, spec: wit::Spec) -> Result<Resource<Container>, Error> {
         let created = self.call()?.create(spec).await;
         self.breathe();
-        self.hand_out(created?)
+        self.hand_out(Container { id: created? })
     }
 
     async fn find(&mut self) -> Result<Vec<Resource<Container>>, Error> {
         let found = self.call()?.find_containers().await;
         self.breathe();
-        found?.into_iter().map(|id| self.hand_out(id)).collect()
+        found?.into_iter().map(|id| self.hand_out(Container { id })).collect()
     }
 
     async fn survey(&mut self) -> Result<Vec<wit::Info>, Error> {
@@ -230,14 +216,14 @@ impl wit::Host for Deploys {
 
 impl wit::HostContainer for Deploys {
     async fn info(&mut self, container: Resource<Container>) -> Result<wit::Info, Error> {
-        let id = self.id(&container)?;
+        let id = self.get(&container)?.id.clone();
         let info = self.call()?.look_at_container(&id).await;
         self.breathe();
         info
     }
 
     async fn start(&mut self, container: Resource<Container>) -> Result<(), Error> {
-        let (id, call) = (self.id(&container)?, self.call()?);
+        let (id, call) = (self.get(&container)?.id.clone(), self.call()?);
         let engine = call.engine()?;
         step("container start: before");
         let started = engine.start(&id).await;
@@ -247,7 +233,7 @@ impl wit::HostContainer for Deploys {
     }
 
     async fn stop(&mut self, container: Resource<Container>, grace: u32) -> Result<(), Error> {
-        let (id, call) = (self.id(&container)?, self.call()?);
+        let (id, call) = (self.get(&container)?.id.clone(), self.call()?);
         let engine = call.engine()?;
         step("container stop: before");
         let stopped = engine.stop(&id, grace).await;
@@ -257,7 +243,7 @@ impl wit::HostContainer for Deploys {
     }
 
     async fn remove(&mut self, container: Resource<Container>) -> Result<(), Error> {
-        let (id, call) = (self.id(&container)?, self.call()?);
+        let (id, call) = (self.get(&container)?.id.clone(), self.call()?);
         let engine = call.engine()?;
         step("container remove: before");
         let removed = engine.remove(&id).await;

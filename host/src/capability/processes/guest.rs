@@ -124,15 +124,6 @@ impl Call {
     }
 }
 
-impl Deploys {
-    fn uuid(&self, process: &Resource<Process>) -> Result<String, Error> {
-        self.table
-            .get(process)
-            .map(|process| process.uuid.clone())
-            .map_err(|error| Error::new("invalid", error.to_string()))
-    }
-}
-
 fn into_real(program: wit::Program) -> Result<real::Program, Error> {
     Ok(real::Program {
         name: program.name,
@@ -173,13 +164,10 @@ impl wit::Host for Deploys {
         folder: Resource<Tree>,
         program: wit::Program,
     ) -> Result<Resource<Process>, Error> {
-        let tree = self.table.get(&folder).map(|tree| tree.tree.path().to_owned());
-        let folder = tree.map_err(|error| Error::new("invalid", error.to_string()))?;
+        let folder = self.get(&folder)?.tree.path().to_owned();
         let created = self.call()?.create_process(folder, program).await;
         self.breathe();
-        self.table
-            .push(Process { uuid: created? })
-            .map_err(|error| Error::new("too-large", error.to_string()))
+        self.hand_out(Process { uuid: created? })
     }
 
     async fn find(&mut self) -> Result<Option<Resource<Process>>, Error> {
@@ -189,10 +177,7 @@ impl wit::Host for Deploys {
         self.breathe();
         match there? {
             None => Ok(None),
-            Some(_) => {
-                let handle = self.table.push(Process { uuid });
-                handle.map(Some).map_err(|error| Error::new("too-large", error.to_string()))
-            }
+            Some(_) => self.hand_out(Process { uuid }).map(Some),
         }
     }
 
@@ -205,14 +190,14 @@ impl wit::Host for Deploys {
 
 impl wit::HostProcess for Deploys {
     async fn info(&mut self, process: Resource<Process>) -> Result<wit::Info, Error> {
-        let uuid = self.uuid(&process)?;
+        let uuid = self.get(&process)?.uuid.clone();
         let there = self.call()?.find_process(&uuid).await;
         self.breathe();
         there?.map(from_real).ok_or_else(|| Error::new("absent", format!("the program of {uuid} is gone")))
     }
 
     async fn start(&mut self, process: Resource<Process>) -> Result<(), Error> {
-        let uuid = self.uuid(&process)?;
+        let uuid = self.get(&process)?.uuid.clone();
         step("process start: before");
         let started = self.call()?.programs(move |programs| programs.start(&uuid).map(|_| ())).await;
         step("process start: done");
@@ -221,7 +206,7 @@ impl wit::HostProcess for Deploys {
     }
 
     async fn stop(&mut self, process: Resource<Process>) -> Result<(), Error> {
-        let uuid = self.uuid(&process)?;
+        let uuid = self.get(&process)?.uuid.clone();
         step("process stop: before");
         let stopped = self.call()?.programs(move |programs| programs.stop(&uuid)).await;
         step("process stop: done");
@@ -230,7 +215,7 @@ impl wit::HostProcess for Deploys {
     }
 
     async fn remove(&mut self, process: Resource<Process>) -> Result<(), Error> {
-        let uuid = self.uuid(&process)?;
+        let uuid = self.get(&process)?.uuid.clone();
         step("process remove: before");
         let removed = self.call()?.programs(move |programs| programs.remove(&uuid)).await;
         step("process remove: done");

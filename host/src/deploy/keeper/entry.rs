@@ -97,7 +97,7 @@ impl Entry {
     /// The backend that must be asked for its sake.
     pub(super) fn surveyed_kind(&self) -> Option<String> {
         let needed = |record: &Record| match record.phase {
-            Phase::Stopped => now().saturating_sub(record.since) < LINGER,
+            Phase::Stopped => record.age() < LINGER,
             _ => true,
         };
         self.cell.with(|record| needed(record).then(|| record.order.kind.clone()))
@@ -107,9 +107,4 @@ impl Entry {
 fn crowded(reply: oneshot::Sender<Reply>) {
     // Whoever asked may be gone.
     let _gone = reply.send(Reply::new(Outcome::UnderWay, "under way, and many wait for it already")).is_err();
-}
-
-fn now() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
 }
