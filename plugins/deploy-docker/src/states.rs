@@ -33,6 +33,11 @@ fn end(info: &Info) -> String {
         // As the engine's init, and shells, have it.
         (_, _, Some(127)) => "it exited with status 127: its command is not there".to_string(),
         (_, _, Some(126)) => "it exited with status 126: its command cannot be run".to_string(),
+        // An engine that hears of the end before it hears of the reason never says it.
+        (_, _, Some(137)) => {
+            "it was ended by signal 9: by somebody, or because it used more memory than it was given"
+                .to_string()
+        }
         // As shells have it: 128 and the number of the signal.
         (_, _, Some(code @ 129..=192)) => format!("it was ended by signal {}", code - 128),
         (_, _, Some(code)) => format!("it exited with status {code}"),
@@ -69,8 +74,15 @@ mod tests {
         assert_eq!(seen("paused", None, false), ("sleeping".into(), None));
         assert_eq!(seen("exited", Some(0), false), ("stopped".into(), reason("it exited with status 0")));
         assert_eq!(seen("exited", Some(3), false), ("failed".into(), reason("it exited with status 3")));
-        assert_eq!(seen("exited", Some(137), false), ("failed".into(), reason("it was ended by signal 9")));
-        assert_eq!(seen("exited", Some(137), true).0, "failed");
+        assert_eq!(seen("exited", Some(143), false), ("failed".into(), reason("it was ended by signal 15")));
+        let (state, why) = seen("exited", Some(137), false);
+        assert!(
+            state == "failed" && why.is_some_and(|why| why.contains("signal 9") && why.contains("memory"))
+        );
+        assert_eq!(
+            seen("exited", Some(137), true),
+            ("failed".into(), reason("it used more memory than it was given, and was killed"))
+        );
         assert_eq!(seen("restarting", Some(1), false).0, "pending");
         assert_eq!(seen("something new", None, false), ("failed".into(), reason("it ended")));
     }
