@@ -5,17 +5,27 @@
 //! What a plugin asks for is the sum of its imports ([`Plugin::imports`]) and of [`Requests`]. Asking gives nothing: the
 //! operator's grant must cover it.
 
+mod boards;
+mod fit;
+mod glob;
+mod limits;
+mod requests;
+mod schema;
 mod section;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::path::{Component, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use boards::{Boards, Patterns};
+pub use fit::SettingsError;
+pub use glob::Glob;
+pub use limits::Limits;
+pub use requests::{Origin, Requests, Scheme};
+pub use schema::{Others, Required, Schema, SettingKind};
 pub use section::{Plugin, SECTION, SectionError, pack};
-pub use settings::{Setting, SettingKind, SettingsError};
 
 /// Longest `plugin.toml`, in bytes.
 pub const LIMIT: usize = 64 << 10;
@@ -31,18 +41,72 @@ pub struct Manifest {
     /// One line for people.
     #[serde(default)]
     pub description: String,
+    /// Who made it, for people.
+    #[serde(default)]
+    pub vendor: Option<String>,
+    /// What it is called for. What the component exports says so too, and must agree: [`Manifest::agrees`].
+    #[serde(default)]
+    pub kind: Option<Kind>,
+    /// The boards that it is for, any of them; every board where there is none.
+    #[serde(default)]
+    pub boards: Vec<Boards>,
     /// How it is sampled.
     #[serde(default)]
     pub probe: Probe,
     /// What it deploys; for backends.
     #[serde(default)]
     pub deploy: Option<Deploy>,
+    /// What it may use.
+    #[serde(default)]
+    pub limits: Limits,
     /// Parameters of the capabilities that it imports.
     #[serde(default)]
     pub requests: Requests,
     /// What an operator may set, by name.
     #[serde(default)]
-    pub settings: BTreeMap<String, Setting>,
+    pub settings: BTreeMap<String, Schema>,
+}
+
+/// What a plugin is called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It says how the board is.
+    Probe,
+    /// It starts and stops software of one type.
+    Backend,
+    /// It answers questions and carries out long tasks.
+    Task,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Probe, Self::Backend, Self::Task];
+
+    /// As in a manifest.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Backend => "backend",
+            Self::Task => "task",
+        }
+    }
+
+    /// The interface that a plugin of this kind exports, without its version.
+    pub const fn interface(self) -> &'static str {
+        match self {
+            Self::Probe => "cardcage:probe/sampler",
+            Self::Backend => "cardcage:deploy/deployer",
+            Self::Task => "cardcage:task/runner",
+        }
+    }
+
+    /// Whether these exports are those of this kind.
+    pub fn is_exported(self, exports: &[String]) -> bool {
+        let interface =
+            |export: &String| export.split_once('@').is_some_and(|(of, _)| of == self.interface());
+        exports.iter().any(interface)
+    }
 }
 
 /// How a probe is sampled.
@@ -55,11 +119,25 @@ pub struct Probe {
     /// Deadline of one call, at most two seconds, which is the default.
     #[serde(deserialize_with = "duration")]
     pub deadline: Duration,
+    /// The most that it claims to know about a board; what it answers when it runs counts for no more.
+    pub support: Option<Support>,
+}
+
+/// How well a probe knows a board. Where two give the same reading, the more specific one wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Support {
+    /// Any board of the kind.
+    Generic,
+    /// A family of boards.
+    Family,
+    /// Exactly one board.
+    Board,
 }
 
 impl Default for Probe {
     fn default() -> Self {
-        Self { every: Duration::from_secs(2), deadline: Self::LONGEST_DEADLINE }
+        Self { every: Duration::from_secs(2), deadline: Self::LONGEST_DEADLINE, support: None }
     }
 }
 
@@ -77,14 +155,6 @@ pub struct Deploy {
     pub kind: String,
 }
 
-/// Parameters of capabilities.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Requests {
-    /// For `cardcage:host/files`: folders and files, absolute.
-    pub files: Vec<PathBuf>,
-}
-
 /// Why a manifest is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -98,12 +168,35 @@ pub enum ManifestError {
     #[error("the manifest's {key} is {value}; it must be {rule}")]
     Value {
         /// Which key.
-        key: &'static str,
+        key: String,
         /// What it is.
         value: String,
         /// What it should be.
-        rule: &'static str,
+        rule: String,
     },
+    /// A default or an example that its own schema refuses.
+    #[error("the manifest's {key} does not fit its own schema")]
+    Default {
+        /// Which one.
+        key: String,
+        /// Why.
+        source: SettingsError,
+    },
+    /// Another kind than the component's.
+    #[error(
+        "the manifest says kind = \"{}\", but the component exports {}: say \"{}\", or leave it out",
+        said.as_str(), exported.interface(), exported.as_str()
+    )]
+    Kind {
+        /// In the manifest.
+        said: Kind,
+        /// What the component exports.
+        exported: Kind,
+    },
+}
+
+pub(crate) fn wrong(key: impl ToString, value: impl ToString, rule: impl Into<String>) -> ManifestError {
+    ManifestError::Value { key: key.to_string(), value: value.to_string(), rule: rule.into() }
 }
 
 impl Manifest {
@@ -112,85 +205,72 @@ impl Manifest {
         if text.len() > LIMIT {
             return Err(ManifestError::TooLarge(text.len()));
         }
-        let manifest: Self =
-            toml::from_str(text).map_err(|error| ManifestError::Parse(error.message().to_owned()))?;
+        let toml = |error: toml::de::Error| ManifestError::Parse(error.message().to_owned());
+        let manifest: Self = serde_path_to_error::deserialize(toml::Deserializer::parse(text).map_err(toml)?)
+            .map_err(|error| match error.path().iter().next() {
+                Some(_) => ManifestError::Parse(format!("{}: {}", error.path(), error.inner().message())),
+                None => toml(error.into_inner()),
+            })?;
         manifest.check()?;
         Ok(manifest)
     }
 
+    /// Whether what the component exports is what the manifest says it is.
+    pub fn agrees(&self, exported: Kind) -> Result<(), ManifestError> {
+        match self.kind.filter(|said| *said != exported) {
+            Some(said) => Err(ManifestError::Kind { said, exported }),
+            None => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), ManifestError> {
-        let rule = |key, value: String, rule, holds: bool| {
-            holds.then_some(()).ok_or(ManifestError::Value { key, value, rule })
-        };
-        rule(
-            "name",
-            format!("{:?}", self.name),
-            "1 to 64 lower-case letters, digits and hyphens, beginning with a letter",
-            is_name(&self.name),
-        )?;
-        rule(
+        let name = "1 to 64 lower-case letters, digits and hyphens, beginning with a letter";
+        must("name", || format!("{:?}", self.name), name, is_name(&self.name))?;
+        must(
             "version",
-            format!("{:?}", self.version),
+            || format!("{:?}", self.version),
             "1 to 64 bytes that can be shown",
             (1..=64).contains(&self.version.len()) && is_plain(&self.version),
         )?;
-        rule(
-            "description",
-            format!("{} bytes", self.description.len()),
-            "at most 256 bytes that can be shown",
-            self.description.len() <= 256 && is_plain(&self.description),
-        )?;
-        let Probe { every, deadline } = self.probe;
-        let day = Duration::from_secs(24 * 60 * 60);
-        rule(
-            "probe.every",
-            format!("{every:?}"),
-            "between 100ms and 24h",
-            every >= Duration::from_millis(100) && every <= day,
-        )?;
-        rule(
-            "probe.deadline",
-            format!("{deadline:?}"),
-            "between 10ms and 2s",
-            deadline >= Duration::from_millis(10) && deadline <= Probe::LONGEST_DEADLINE,
-        )?;
+        let line = "at most 256 bytes that can be shown";
+        for (key, text) in [("description", Some(&self.description)), ("vendor", self.vendor.as_ref())] {
+            let fits = |text: &String| text.len() <= 256 && is_plain(text);
+            let length = || format!("{} bytes", text.map_or(0, String::len));
+            must(key, length, line, text.is_none_or(fits))?;
+        }
+        self.check_probe()?;
         if let Some(Deploy { kind }) = &self.deploy {
-            rule(
-                "deploy.type",
-                format!("{kind:?}"),
-                "1 to 64 lower-case letters, digits and hyphens, beginning with a letter",
-                is_name(kind),
-            )?;
+            must("deploy.type", || format!("{kind:?}"), name, is_name(kind))?;
+            let said = self.kind.filter(|kind| *kind != Kind::Backend);
+            let shown = || format!("{:?}", said.map_or("", Kind::as_str));
+            must("kind", shown, "\"backend\" where there is [deploy]", said.is_none())?;
         }
-        rule(
-            "settings",
-            self.settings.len().to_string(),
-            "at most 256 settings",
-            self.settings.len() <= 256,
-        )?;
-        rule(
-            "requests.files",
-            self.requests.files.len().to_string(),
-            "at most 64 paths",
-            self.requests.files.len() <= 64,
-        )?;
-        for path in &self.requests.files {
-            rule(
-                "requests.files",
-                path.display().to_string(),
-                "absolute paths without . and ..",
-                path.is_absolute()
-                    && path
-                        .components()
-                        .all(|part| matches!(part, Component::RootDir | Component::Normal(_))),
-            )?;
-        }
-        Ok(())
+        let (entries, most) = (self.boards.len(), boards::ENTRIES_LIMIT);
+        must("boards", || entries.to_string(), "at most 32 entries", entries <= most)?;
+        self.boards.iter().try_for_each(Boards::check)?;
+        self.requests.check()?;
+        self.check_settings()
+    }
+
+    fn check_probe(&self) -> Result<(), ManifestError> {
+        let Probe { every, deadline, .. } = self.probe;
+        let (shortest, day) = (Duration::from_millis(100), Duration::from_secs(24 * 60 * 60));
+        let shown = |duration: Duration| move || format!("{duration:?}");
+        must("probe.every", shown(every), "between 100ms and 24h", (shortest..=day).contains(&every))?;
+        let allowed = Duration::from_millis(10)..=Probe::LONGEST_DEADLINE;
+        must("probe.deadline", shown(deadline), "between 10ms and 2s", allowed.contains(&deadline))
+    }
+}
+
+fn must(key: &str, value: impl Fn() -> String, rule: &str, holds: bool) -> Result<(), ManifestError> {
+    match holds {
+        true => Ok(()),
+        false => Err(wrong(key, value(), rule)),
     }
 }
 
 /// Nothing that a terminal would obey.
-fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control)
 }
 
@@ -211,6 +291,8 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duratio
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -233,6 +315,7 @@ mod tests {
         assert_eq!(manifest.name, "acme-psu");
         assert_eq!(manifest.probe.every, Duration::from_millis(500));
         assert_eq!(manifest.probe.deadline, Duration::from_secs(2));
+        assert_eq!(manifest.limits.memory, Limits::MOST_MEMORY);
         assert_eq!(manifest.requests.files, [PathBuf::from("/sys/class/hwmon")]);
         assert!(manifest.settings.contains_key("rail"));
     }
@@ -252,6 +335,37 @@ mod tests {
         assert!(refused("1.2.0", "1\\u001b[2J").contains("version"));
         let described = format!("description = \"a\\u0007\"\n{PSU}");
         assert!(Manifest::parse(&described).unwrap_err().to_string().contains("description"));
+    }
+
+    #[test]
+    fn the_place_of_an_error_is_said() {
+        let error = Manifest::parse(&PSU.replace("500ms", "soon")).unwrap_err().to_string();
+        assert!(error.contains("probe.every: \"soon\""), "{error}");
+        let error = Manifest::parse("name = \"a\"").unwrap_err().to_string();
+        assert_eq!(error, "the manifest is not right: missing field `version`");
+    }
+
+    #[test]
+    fn the_kind_is_what_the_component_exports() {
+        let manifest = Manifest::parse(&format!("kind = \"probe\"\nvendor = \"Acme\"\n{PSU}")).unwrap();
+        assert!(Kind::Probe.is_exported(&["cardcage:probe/sampler@0.1.0".into()]));
+        assert!(!Kind::Probe.is_exported(&["cardcage:probe/sampler2@0.1.0".into()]));
+        assert!(manifest.agrees(Kind::Probe).is_ok());
+        let refusal = manifest.agrees(Kind::Backend).unwrap_err().to_string();
+        assert!(refusal.contains("exports cardcage:deploy/deployer: say \"backend\""), "{refusal}");
+        assert!(Manifest::parse(PSU).unwrap().agrees(Kind::Task).is_ok());
+        let deploys = format!("kind = \"probe\"\n{PSU}[deploy]\ntype = \"x\"");
+        assert!(
+            Manifest::parse(&deploys).unwrap_err().to_string().contains("the manifest's kind is \"probe\"")
+        );
+        assert!(Manifest::parse(&format!("kind = \"sensor\"\n{PSU}")).is_err());
+    }
+
+    #[test]
+    fn a_probe_may_claim_less_than_all() {
+        let manifest = Manifest::parse(&PSU.replace("[probe]", "[probe]\nsupport = \"family\"")).unwrap();
+        assert_eq!(manifest.probe.support, Some(Support::Family));
+        assert!(Support::Generic < Support::Family && Support::Family < Support::Board);
     }
 
     proptest! {
