@@ -51,7 +51,7 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
             run(cargo(MANAGER).arg("--release"))?;
         }
     }
-    compiler(profile)?;
+    companions(profile)?;
     println!("The executables are in {}.", profile.folder().display());
     Ok(profile.folder())
 }
@@ -84,11 +84,20 @@ fn release_agent() -> Result<()> {
     Ok(())
 }
 
-/// Builds the child that compiles plugins.
+/// Builds the executables that lie beside the agent: what compiles plugins, what calls vendors' libraries for them, and
+/// what vendors make them with.
 ///
-/// In a build of its own: the features of one build are united, and with its compiler in the same build every other
+/// Each in a build of its own: the features of one build are united, and with its compiler in the same build every other
 /// executable would have a compiler in it too.
-pub fn compiler(profile: Profile) -> Result<()> {
-    println!("Building the compiler of plugins.");
-    run(cargo(["build", "--package", "cardcage-compile", "--features", "compiler"]).args(profile.flags()))
+pub fn companions(profile: Profile) -> Result<()> {
+    const COMPANIONS: [(&str, &[&str], &str); 3] = [
+        ("cardcage-compile", &["--features", "compiler"], "the compiler of plugins"),
+        ("cardcage-native", &["--features", "helper"], "the caller of vendors' libraries"),
+        ("cardcage-project", &[], "the maker of plugin projects"),
+    ];
+    for (package, features, what) in COMPANIONS {
+        println!("Building {what}.");
+        run(cargo(["build", "--bins", "--package", package]).args(features).args(profile.flags()))?;
+    }
+    Ok(())
 }

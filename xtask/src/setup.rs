@@ -12,7 +12,7 @@ use crate::command::{cargo, run, succeeds};
 /// The target that plugins are built for.
 pub const GUEST: &str = "wasm32-wasip2";
 
-/// A program that Rust does not bring, and the Debian package that has it.
+/// A program that Rust does not bring, and the Debian packages that have it and what it needs.
 struct Tool {
     executable: &'static str,
     package: &'static str,
@@ -30,7 +30,7 @@ const STATIC: [Tool; 1] = [Tool {
     needed_for: "a static agent; it is linked with this machine's libraries instead",
 }];
 
-const TESTING: [Tool; 10] = [
+const TESTING: [Tool; 13] = [
     Tool { executable: "ip", package: "iproute2", needed_for: "tests across network namespaces" },
     Tool { executable: "promtool", package: "prometheus", needed_for: "checks of the metrics" },
     Tool { executable: "dockerd", package: "docker.io", needed_for: "deploys of containers" },
@@ -41,6 +41,13 @@ const TESTING: [Tool; 10] = [
     Tool { executable: "runc", package: "runc", needed_for: "the container engines" },
     Tool { executable: "curl", package: "curl", needed_for: "deploys by a client of somebody else" },
     Tool { executable: "qemu-system-x86_64", package: "qemu-system-x86", needed_for: "the lab board" },
+    Tool {
+        executable: "clang",
+        package: "clang lld wasi-libc libclang-rt-dev-wasm32",
+        needed_for: "plugins in C",
+    },
+    Tool { executable: "npm", package: "npm", needed_for: "plugins in JavaScript" },
+    Tool { executable: "pip3", package: "python3-pip python3-venv", needed_for: "plugins in Python" },
 ];
 
 const MEASURING: [Tool; 1] = [Tool {
@@ -136,7 +143,7 @@ fn install(tools: &'static [Tool]) -> Result<Vec<&'static Tool>> {
         return Ok(missing());
     }
     println!("Installing {} with apt-get.", packages(&missing()));
-    let wanted = missing().into_iter().map(|tool| tool.package);
+    let wanted = missing().into_iter().flat_map(|tool| tool.package.split(' '));
     run(apt_get().arg("update"))?;
     run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(wanted))?;
     Ok(missing())

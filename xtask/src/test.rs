@@ -16,11 +16,12 @@ use crate::{demo, documents, engine, setup, units};
 /// A heading, and what is done under it.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("what is needed", setup::for_testing),
     ("format", format),
     ("lints", || clippy(&["--workspace", "--all-targets"])),
     ("lints of the compiler", || clippy(&["--package", "cardcage-compile", "--features", "compiler"])),
+    ("lints of the helper", || clippy(&["--package", "cardcage-native", "--features", "helper"])),
     ("lints of the plugins", lint_plugins),
     ("build", build_all),
     ("tests", || engine::with_engine(|| cargo_step(&["test", "--workspace"]))),
@@ -73,7 +74,7 @@ fn cargo_for_tests(arguments: &[&str]) -> Command {
 fn format() -> Result<()> {
     cargo_step(&["fmt", "--all", "--check"])?;
     let templates =
-        ["rust-probe", "rust-backend"].map(|template| root().join("sdk/templates").join(template));
+        ["rust-probe", "rust-backend", "new/rust"].map(|template| root().join("sdk/templates").join(template));
     let sources = templates.map(|template| template.join("src/lib.rs"));
     run(Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(sources))
 }
@@ -109,7 +110,7 @@ fn plugins() -> Result<Vec<String>> {
 /// others: to build the executables alone first would build half of the dependencies twice.
 fn build_all() -> Result<()> {
     cargo_step(&["build", "--workspace", "--all-targets"])?;
-    build::compiler(Profile::Debug)
+    build::companions(Profile::Debug)
 }
 
 /// Links that lead nowhere are errors.
