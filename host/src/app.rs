@@ -31,7 +31,7 @@ use crate::capability::mechanisms::Mechanisms;
 use crate::config::Config;
 use crate::deploy::{self, Capacity, Deployments, Keeper, Ledger, Logs};
 use crate::discovery::Discovery;
-use crate::plugin::{self, BUILT_IN, Kit, PluginBackends, Registrar, Supervisor};
+use crate::plugin::{BUILT_IN, Kit, PluginBackends, Registrar, Supervisor};
 use crate::protocol::report::Agent;
 use crate::report::Reporter;
 use crate::sample::{Board, Roster};
@@ -149,9 +149,8 @@ fn spawn_plugins(
         .build()
         .context("the runtime of the plugins cannot be set up")?;
     let run = move || {
-        let plugins = plugin::find(BUILT_IN, &config.plugin_dir());
-        let supervisor = Supervisor::new(&config, kit, registrar);
-        runtime.block_on(supervisor.run(plugins, roster, stop));
+        let supervisor = Supervisor::new(&config, BUILT_IN, kit, registrar, roster, stop);
+        runtime.block_on(supervisor.run());
         // Does not wait for readers that are stuck.
         runtime.shutdown_background();
     };

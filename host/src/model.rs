@@ -11,7 +11,7 @@ mod readings;
 
 pub use deployment::{Accelerator, Deployment, InstanceId, InstanceState, Progress, Usage};
 pub use merge::{Aged, Contribution, GpuReading, Snapshot, most};
-pub use plugin::{Digest, PluginName, PluginState, PluginStatus, Support};
+pub use plugin::{Digest, PluginName, PluginState, PluginStatus, Replacement, Support};
 pub use readings::{
     Cpu, Disk, Extras, Gpu, Identity, Limits, Memory, Network, Place, Readings, Sensor, Status, Value,
 };

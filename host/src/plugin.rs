@@ -1,7 +1,8 @@
 //! From a file in a folder to readings: the only part that knows the runtime.
 //!
 //! ```text
-//! folder -> package (digest, manifest) -> grants -> cache (compiled by a child) -> instance -> driver -> sample::Board
+//! watch (the folder) -> package (digest, manifest) -> supervisor -> grants -> cache (compiled by a child) -> instance
+//!                    -> driver -> sample::Board
 //! ```
 //!
 //! Plugins run on a thread of their own, so that discovery and reports never wait for one; a plugin that spins gives way
@@ -19,18 +20,23 @@ mod driver;
 mod folder;
 mod grants;
 mod instance;
+mod kept;
+mod kit;
 mod map;
 mod package;
+mod resolve;
 mod runtime;
 mod supervisor;
+mod watch;
 
 pub use admit::Admitted;
 pub use backends::{PluginBackends, Registrar};
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use cache::{Cache, CacheError};
-pub use folder::find;
+pub use folder::{find, name};
 pub use grants::Grants;
 pub use instance::{CallError, Instance, LinkedProbe, Sampled};
+pub use kit::{Kit, KitError};
 pub use package::{Package, Refused, Role, Source};
 pub use runtime::Runtime;
-pub use supervisor::{Kit, KitError, Supervisor, strays};
+pub use supervisor::{Supervisor, strays};

@@ -8,12 +8,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use cardcage_manifest::Plugin;
-use cardcage_tests::{ACME_BOARD, AgentPlan, HOSTILE, World};
+use cardcage_tests::{ACME_BOARD, AgentPlan, HOSTILE, World, until};
 
 use crate::siege::Siege;
 
 /// The hostile guest, which behaves, under another manifest.
-fn packed(from: &str, to: &str) -> Vec<u8> {
+pub(crate) fn packed(from: &str, to: &str) -> Vec<u8> {
     assert!(HOSTILE.manifest.contains(from), "{from}");
     HOSTILE.packed_with(&HOSTILE.manifest.replacen(from, to, 1))
 }
@@ -206,10 +206,14 @@ fn a_file_replaces_the_built_in_plugin_of_its_name_without_its_grants() {
     let gpu = packed("name = \"hostile\"", "name = \"gpu\"");
     let gpu = forged(&gpu, "/sys/class/hwmon\"", "/sys/class/drm\"  ");
     let siege = Siege::with(|plan| plan.plugin("hwmon.wasm", named("hwmon")).plugin("gpu.wasm", gpu));
-    let hwmon = siege.agent.until_plugin("hwmon", "ready");
-    assert_eq!((hwmon.built_in, hwmon.version.as_str()), (false, "6.6.6"));
-    let gpu = siege.agent.until_plugin("gpu", "refused");
-    assert!(gpu.reason.unwrap().contains("[plugins.grants.gpu] files = [\"/sys/class/drm\"]"));
+    until("the file's hwmon runs", || {
+        let hwmon = siege.agent.until_plugin("hwmon", "ready");
+        (!hwmon.built_in && hwmon.version == "6.6.6").then_some(())
+    });
+    until("the reason why the file's gpu does not is shown", || {
+        let reason = siege.agent.plugin("gpu").replacement?.reason?;
+        reason.contains("[plugins.grants.gpu] files = [\"/sys/class/drm\"]").then_some(())
+    });
 }
 
 #[test]

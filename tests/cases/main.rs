@@ -11,6 +11,7 @@ mod fleet; // a manager and its boards
 mod folder; // files that are no plugins
 mod hostile; // plugins that misbehave
 mod lab; // kernels that are not here
+mod live; // files that come, change and go
 mod networks; // several machines, several networks
 mod process; // the agent's command line, signals and files
 mod queries; // which query is answered

@@ -266,6 +266,15 @@ pub struct Plugin {
     pub restarts: u64,
     pub memory: Option<u64>,
     pub faults: Vec<String>,
+    pub replacement: Option<Replacement>,
+}
+
+/// What is to take its place.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Replacement {
+    pub version: String,
+    pub state: String,
+    pub reason: Option<String>,
 }
 
 impl Agent {

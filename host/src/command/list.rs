@@ -99,7 +99,19 @@ fn unstarted(
         last_sample_ms: None,
         memory: None,
         faults: Vec::new(),
+        replacement: None,
     }
+}
+
+/// What an operator has to know about it, in a line.
+fn why(plugin: &PluginEntry) -> String {
+    let own = plugin.reason.clone().or_else(|| plugin.faults.first().cloned());
+    let next = plugin.replacement.as_ref().map(|next| {
+        let reason = next.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let version = if next.version.is_empty() { String::new() } else { format!(" {}", next.version) };
+        format!("the file's new content{version} is {}{reason}", next.state)
+    });
+    own.into_iter().chain(next).collect::<Vec<_>>().join("; ")
 }
 
 fn table(plugins: &[PluginEntry]) -> Table {
@@ -123,7 +135,7 @@ fn table(plugins: &[PluginEntry]) -> Table {
             plugin.failures.to_string(),
             plugin.last_sample_ms.map_or_else(|| "-".into(), |ms| format!("{ms:.2} ms")),
             imports.collect::<Vec<_>>().join(" "),
-            plugin.reason.clone().or_else(|| plugin.faults.first().cloned()).unwrap_or_default(),
+            why(plugin),
         ]);
     }
     table

@@ -89,7 +89,7 @@ fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitted>> {
         match matching {
             Some(plugin) => plugin.and_then(admit).map_err(refusal),
             None if Path::new(name).is_file() => {
-                let package = Package::open(Source::File(PathBuf::from(name)));
+                let package = Package::open(Source::file(PathBuf::from(name)));
                 let package = package.map_err(|error| anyhow!("{name} is no plugin: {}", chain(&error)))?;
                 admit(package).map_err(refusal)
             }

@@ -29,12 +29,26 @@ impl fmt::Display for PluginName {
 }
 
 /// A SHA-256. Shown as 64 lower-case hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let mut digest = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != digest.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
+        }
+        Some(Self(digest))
     }
 }
 
@@ -131,6 +145,18 @@ pub struct PluginStatus {
     pub memory: Option<u64>,
     /// Parts of samples that could not be read or were refused, the latest ones.
     pub faults: Vec<String>,
+    /// What lies in its place in the folder, and has not proved itself yet.
+    pub replacement: Option<Replacement>,
+}
+
+/// A file that is to take the place of a plugin that runs, and why it has not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    pub name: PluginName,
+    pub version: String,
+    pub digest: Digest,
+    pub state: PluginState,
+    pub reason: Option<String>,
 }
 
 impl PluginStatus {
@@ -157,6 +183,19 @@ impl PluginStatus {
             last_sample: None,
             memory: None,
             faults: Vec::new(),
+            replacement: None,
+        }
+    }
+}
+
+impl From<&PluginStatus> for Replacement {
+    fn from(plugin: &PluginStatus) -> Self {
+        Self {
+            name: plugin.name.clone(),
+            version: plugin.version.clone(),
+            digest: plugin.digest,
+            state: plugin.state,
+            reason: plugin.reason.clone().or_else(|| plugin.faults.first().cloned()),
         }
     }
 }

@@ -17,8 +17,8 @@ use tracing::warn;
 
 use super::admit::Admitted;
 use super::backend::{Answer, LinkedBackend, Question};
-use super::package::{Refused, Role};
-use super::supervisor::{Kit, Linked, Senses};
+use super::kit::{Kit, Linked, Senses};
+use super::package::{Package, Role};
 use crate::capability::deploys::{Deploys, Seen};
 use crate::capability::mechanisms::Mechanisms;
 use crate::deploy::{Backends, Fault, Found, Order, Work};
@@ -102,33 +102,36 @@ impl Place {
     }
 }
 
-/// The backends of a start, as they are found.
-#[derive(Debug, Default)]
-pub struct Announced(BTreeMap<String, (String, watch::Receiver<State>)>);
+/// Where the backend of a plugin will be found, once it can be called.
+#[derive(Debug, Clone)]
+pub(super) struct Serving {
+    pub(super) kind: String,
+    plugin: String,
+    place: watch::Receiver<State>,
+}
 
-impl Announced {
-    /// Gives a backend its place. Two of one type would not know whose an order is, so the second is refused.
-    pub(super) fn take(&mut self, plugin: Admitted) -> Result<(Admitted, Option<Place>), Refused> {
-        let Role::Backend { kind } = plugin.package().role.clone() else { return Ok((plugin, None)) };
-        let name = plugin.package().name.to_string();
-        if let Some((other, _)) = self.0.get(&kind) {
-            let reason =
-                format!("serves the type {kind:?}, which {other} serves already; remove one of them");
-            return Err(plugin.package().refused(&reason));
-        }
+impl Serving {
+    /// A place for the backend of this plugin, if it is one.
+    pub(super) fn new(package: &Package) -> Option<(Place, Self)> {
+        let Role::Backend { kind } = &package.role else { return None };
         let (sender, place) = watch::channel(None);
-        self.0.insert(kind, (name, place));
-        Ok((plugin, Some(Place(sender))))
+        Some((Place(sender), Self { kind: kind.clone(), plugin: package.name.to_string(), place }))
     }
 }
+
+/// The backends that there are, by type.
+#[derive(Debug)]
+pub struct Announced(BTreeMap<String, Serving>);
 
 /// Announces the backends.
 #[derive(Debug)]
 pub struct Registrar(watch::Sender<Option<Arc<Announced>>>);
 
 impl Registrar {
-    pub(super) fn announce(&self, announced: Announced) {
-        self.0.send_replace(Some(Arc::new(announced)));
+    /// The backends that there are from now on: of each type one, the resolution of the folder sees to it.
+    pub(super) fn announce(&self, serving: impl Iterator<Item = Serving>) {
+        let announced = serving.map(|serving| (serving.kind.clone(), serving)).collect();
+        self.0.send_replace(Some(Arc::new(Announced(announced))));
     }
 }
 
@@ -151,14 +154,14 @@ impl PluginBackends {
 
     /// The name of the plugin that serves a type.
     pub async fn plugin(&self, kind: &str) -> Option<String> {
-        self.announced().await?.0.get(kind).map(|(name, _)| name.clone())
+        self.announced().await?.0.get(kind).map(|serving| serving.plugin.clone())
     }
 
     /// The backend of a type, once it is compiled. That it is not there yet means that nothing is known.
     async fn served(&self, kind: &str) -> Result<Arc<Served>, Fault> {
         let announced = self.announced().await;
         let place = announced.as_ref().and_then(|announced| announced.0.get(kind));
-        let Some((name, place)) = place else {
+        let Some(Serving { plugin: name, place, .. }) = place else {
             return Err(Fault::new("unreachable", format!("no plugin serves the type {kind:?} any more")));
         };
         let mut place = place.clone();

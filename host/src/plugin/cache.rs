@@ -7,6 +7,7 @@
 //! A file whose content does not match its name, or that does not load, is removed and made anew. Nothing else is ever
 //! mapped: compiled code from outside is native code of unknown origin.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -34,6 +35,9 @@ use crate::model::Digest;
 const DEADLINE: Duration = Duration::from_secs(300);
 /// Compilations at once: each uses all cores for most of its time.
 const AT_ONCE: usize = 2;
+/// Compiled plugins that are kept although their plugins are gone: who goes back to an earlier version does not wait.
+const LATELY: usize = 16;
+const LATELY_BYTES: u64 = 32 << 20;
 /// What is kept of a child's complaint, in bytes.
 const COMPLAINT: u64 = 2048;
 
@@ -58,7 +62,7 @@ pub enum CacheError {
         "the cache {0} must belong to the agent's user, and nobody else may write to it: remove it, it is made anew"
     )]
     Unsafe(PathBuf),
-    #[error("the plugin's file changed while it was read; start the agent anew")]
+    #[error("the plugin's file changed since it was looked at")]
     Changed,
     #[error(transparent)]
     Package(#[from] PackageError),
@@ -139,18 +143,30 @@ impl Cache {
         self.look_up(engine, package).ok_or_else(|| CacheError::Load("the engine's settings differ".into()))
     }
 
-    /// Removes what belongs to plugins that are not there any more, and what a killed agent left unfinished.
-    pub fn prune<'a>(&self, packages: impl Iterator<Item = &'a Package>) {
-        let kept: Vec<String> = packages.map(|package| package.digest.to_string()).collect();
+    /// Removes what belongs to plugins that are not there any more, except for some that were there lately and may come
+    /// back, and what a killed agent left unfinished.
+    pub fn prune(&self, used: &BTreeSet<Digest>) {
+        let kept: BTreeSet<String> = used.iter().map(ToString::to_string).collect();
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
+        let mut old = Vec::new();
         for entry in entries {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if is_under_way(&name) {
+            if is_under_way(&name) || name.split_once('-').is_some_and(|(digest, _)| kept.contains(digest)) {
                 continue;
             }
-            if !kept.iter().any(|digest| name.starts_with(digest)) {
-                info!(entry = name, "compiled plugin is not needed any more");
-                let _ = std::fs::remove_file(entry.path());
+            let about = entry.metadata().ok().filter(|_| name.ends_with(".cwasm"));
+            let (size, made) = about.map_or((u64::MAX, None), |about| (about.len(), about.modified().ok()));
+            old.push((made, size, name));
+        }
+        old.sort();
+        let mut room = LATELY_BYTES;
+        for (index, (_, size, name)) in old.into_iter().rev().enumerate() {
+            match room.checked_sub(size).filter(|_| index < LATELY) {
+                Some(left) => room = left,
+                None => {
+                    info!(entry = name, "compiled plugin is not needed any more");
+                    let _ = std::fs::remove_file(self.folder.join(name));
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Drives one plugin from its file to its samples, for as long as the agent runs.
+//! Drives one plugin from its file to its samples, for as long as it has its place.
 //!
 //! ```text
 //! Compiling -> Starting -> Ready --trap, deadline--> Backoff --again and again--> Quarantined
@@ -21,8 +21,8 @@ use super::backends::{Place, Served};
 use super::backoff::{Backoff, Next};
 use super::cache::Fault;
 use super::instance::{CallError, Instance, LinkedProbe, Sampled};
+use super::kit::{Kit, Linked, NotLinked, Senses};
 use super::package::Package;
-use super::supervisor::{Kit, Linked, NotLinked, Senses};
 use crate::capability::deploys::Deploys;
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
@@ -40,6 +40,7 @@ pub(super) struct Driver {
     /// Where a backend is put once it can be called.
     place: Option<Place>,
     kit: Arc<Kit>,
+    senses: Senses,
     report: watch::Sender<PluginReport>,
 }
 
@@ -55,9 +56,10 @@ impl Driver {
         plugin: Admitted,
         place: Option<Place>,
         kit: Arc<Kit>,
+        senses: Senses,
     ) -> (Self, watch::Receiver<PluginReport>) {
         let (report, reports) = watch::channel(first_report(&plugin.package));
-        (Self { plugin, place, kit, report }, reports)
+        (Self { plugin, place, kit, senses, report }, reports)
     }
 
     /// Runs until the plugin is set aside; what it said and how it is stays in its report.
@@ -70,12 +72,11 @@ impl Driver {
                 return self.set_aside(PluginState::Refused, Some(reason));
             }
         };
-        let senses = self.kit.senses(&self.plugin.package);
         let mut backoff = Backoff::default();
         loop {
-            self.state(PluginState::Starting, None);
+            self.tries(PluginState::Starting);
             let started = Instant::now();
-            let failure = match self.live(&linked, &senses).await {
+            let failure = match self.live(&linked).await {
                 End::Idle => {
                     return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into()));
                 }
@@ -99,9 +100,8 @@ impl Driver {
     fn serve(self, linked: LinkedBackend) {
         info!(plugin = %self.plugin.package.name, "deploy backend ready");
         self.state(PluginState::Ready, None);
-        let senses = self.kit.senses(&self.plugin.package);
         if let Some(place) = self.place {
-            place.ready(Served::new(self.plugin, self.kit, linked, senses));
+            place.ready(Served::new(self.plugin, self.kit, linked, self.senses));
         }
     }
 
@@ -125,15 +125,15 @@ impl Driver {
             }
             self.state(PluginState::Backoff, Some(reason));
             tokio::time::sleep(pause).await;
-            self.state(PluginState::Compiling, None);
+            self.tries(PluginState::Compiling);
         }
     }
 
     /// One instance, from its start to its end.
-    async fn live(&self, linked: &LinkedProbe, senses: &Senses) -> End {
+    async fn live(&self, linked: &LinkedProbe) -> End {
         let probe = &self.plugin.package.manifest.probe;
         let runtime = &self.kit.runtime;
-        let capabilities = self.kit.capabilities(&self.plugin.grants, senses, Deploys::none());
+        let capabilities = self.kit.capabilities(&self.plugin.grants, &self.senses, Deploys::none());
         let mut instance = match Instance::start(runtime, linked, capabilities, probe.deadline).await {
             Ok(instance) => instance,
             Err(error) => return End::Failed(error),
@@ -189,6 +189,11 @@ impl Driver {
             report.status.failures += 1;
             report.status.faults = vec![fault];
         });
+    }
+
+    /// What went wrong the last time is shown until it goes well.
+    fn tries(&self, state: PluginState) {
+        self.report.send_modify(|report| report.status.state = state);
     }
 
     fn state(&self, state: PluginState, reason: Option<String>) {

@@ -16,7 +16,12 @@ pub enum Source {
     /// Embedded in the agent.
     BuiltIn(&'static BuiltIn),
     /// Dropped into the folder.
-    File(PathBuf),
+    File {
+        /// Where the operator put it.
+        path: PathBuf,
+        /// Where its bytes are read: the file itself, or a copy that no longer changes.
+        content: PathBuf,
+    },
 }
 
 /// What a plugin is called for.
@@ -47,6 +52,7 @@ pub struct Refused {
     pub version: String,
     pub digest: Digest,
     pub built_in: bool,
+    pub source: Source,
     pub reason: String,
 }
 
@@ -55,6 +61,8 @@ pub struct Refused {
 pub enum PackageError {
     #[error("cannot be read")]
     Read(#[source] std::io::Error),
+    #[error("cannot be copied into the agent's state_dir")]
+    Keep(#[source] std::io::Error),
     #[error("has more than {PLUGIN_LIMIT} bytes")]
     TooLarge,
     #[error("is compiled code, which is native code of unknown origin: drop the .wasm")]
@@ -75,26 +83,35 @@ impl std::fmt::Display for Source {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::BuiltIn(_) => formatter.write_str("built-in"),
-            Self::File(path) => path.display().fmt(formatter),
+            Self::File { path, .. } => path.display().fmt(formatter),
         }
     }
 }
 
 impl Source {
+    /// A file as it lies there.
+    pub fn file(path: PathBuf) -> Self {
+        Self::File { content: path.clone(), path }
+    }
+
     /// The bytes, read afresh: they are needed to know a plugin and to compile it, not to run it.
     pub fn bytes(&self) -> Result<Cow<'static, [u8]>, PackageError> {
         match self {
             Self::BuiltIn(plugin) => Ok(Cow::Borrowed(plugin.wasm)),
-            Self::File(path) => read(path).map(Cow::Owned),
+            Self::File { content, .. } => read(content).map(Cow::Owned),
         }
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
+    read_from(&std::fs::File::open(path).map_err(PackageError::Read)?)
+}
+
+/// All of a plugin's file, if it is not too large for one.
+pub(super) fn read_from(file: &std::fs::File) -> Result<Vec<u8>, PackageError> {
     use std::io::Read as _;
 
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(PackageError::Read)?;
     file.take(PLUGIN_LIMIT + 1).read_to_end(&mut bytes).map_err(PackageError::Read)?;
     match bytes.len() as u64 > PLUGIN_LIMIT {
         true => Err(PackageError::TooLarge),
@@ -126,16 +143,22 @@ fn backend(manifest: &Manifest) -> Result<Role, PackageError> {
 impl Package {
     /// Reads what a plugin says about itself.
     pub fn open(source: Source) -> Result<Self, PackageError> {
-        let (digest, manifest, role, imports) = match &source {
+        match &source {
             Source::BuiltIn(plugin) => {
                 let manifest = Manifest::parse(plugin.manifest).map_err(SectionError::Manifest)?;
                 // A built-in one exports what its manifest speaks of: a test sees to it.
                 let role = backend(&manifest).unwrap_or(Role::Probe);
                 let imports = plugin.imports.iter().map(ToString::to_string).collect();
-                (Digest(plugin.digest), manifest, role, imports)
+                let name = manifest.name.as_str().into();
+                Ok(Self { name, digest: Digest(plugin.digest), manifest, role, imports, source })
             }
-            Source::File(path) => examine(&read(path)?)?,
-        };
+            Source::File { content, .. } => Self::of(&read(content)?, source.clone()),
+        }
+    }
+
+    /// What these bytes, which come from there, say about themselves.
+    pub(super) fn of(bytes: &[u8], source: Source) -> Result<Self, PackageError> {
+        let (digest, manifest, role, imports) = examine(bytes)?;
         Ok(Self { name: manifest.name.as_str().into(), digest, manifest, role, imports, source })
     }
 
@@ -150,6 +173,7 @@ impl Package {
             version: self.manifest.version.clone(),
             digest: self.digest,
             built_in: self.built_in(),
+            source: self.source.clone(),
             reason: brief(reason),
         }
     }

@@ -3,7 +3,7 @@
 use cardcage_wire::extension;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{PluginStatus, Support};
+use crate::model::{PluginStatus, Replacement, Support};
 
 /// A plugin in a heartbeat's extension.
 pub(super) fn wire(plugin: &PluginStatus) -> extension::Plugin {
@@ -42,6 +42,35 @@ pub struct PluginEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
     pub faults: Vec<String>,
+    /// What lies in its place in the folder, and has not proved itself yet; this one runs until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<ReplacementEntry>,
+}
+
+/// A file that is to take the place of a plugin that runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplacementEntry {
+    pub name: String,
+    pub version: String,
+    /// SHA-256 of the file.
+    pub digest: String,
+    /// One of the words of [`crate::model::PluginState`].
+    pub state: String,
+    /// Why it has not taken its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<&Replacement> for ReplacementEntry {
+    fn from(replacement: &Replacement) -> Self {
+        Self {
+            name: replacement.name.to_string(),
+            version: replacement.version.clone(),
+            digest: replacement.digest.to_string(),
+            state: replacement.state.as_str().into(),
+            reason: replacement.reason.clone(),
+        }
+    }
 }
 
 impl From<&PluginStatus> for PluginEntry {
@@ -61,6 +90,7 @@ impl From<&PluginStatus> for PluginEntry {
             last_sample_ms: plugin.last_sample.map(|took| took.as_secs_f64() * 1000.0),
             memory: plugin.memory,
             faults: plugin.faults.clone(),
+            replacement: plugin.replacement.as_ref().map(ReplacementEntry::from),
         }
     }
 }

@@ -70,6 +70,7 @@ fn plugin() -> PluginStatus {
         last_sample: None,
         memory: None,
         faults: Vec::new(),
+        replacement: None,
     }
 }
 

@@ -1,0 +1,153 @@
+//! What the plugins share, and what is made for each: from an admitted plugin to something that can be called.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::Component;
+
+use super::admit::Admitted;
+use super::backend::LinkedBackend;
+use super::cache::{Cache, CacheError, Fault};
+use super::grants::Grants;
+use super::instance::{Capabilities, Instance, LinkedProbe, Pool};
+use super::package::{Package, Role};
+use super::runtime::Runtime;
+use crate::capability::deploys::Deploys;
+use crate::capability::files::Files;
+use crate::capability::kernel::Kernel;
+use crate::capability::log::Lines;
+use crate::capability::{Neighbours, Patience, Readers, Roots, Turns};
+use crate::config::Config;
+use crate::error::{brief, chain};
+use crate::model::Support;
+
+/// Reads at once, over all plugins, as long as none is stuck.
+const READS_AT_ONCE: usize = 2;
+/// Threads that the facts of one plugin may block.
+const FACT_READERS: usize = 2;
+/// Threads that its files, and its mount points, may block: two a chip, and a few chips on a bus that died.
+const PATH_READERS: usize = 16;
+
+/// What all plugins share.
+#[derive(Debug)]
+pub struct Kit {
+    pub runtime: Runtime,
+    pub cache: Cache,
+    roots: Arc<Roots>,
+    turns: Turns,
+    started: Instant,
+}
+
+/// What one plugin keeps over its instances: threads that it blocks stay blocked, and lines that it wrote stay written.
+#[derive(Debug, Clone)]
+pub(super) struct Senses {
+    facts: Readers,
+    paths: Readers,
+    mounts: Readers,
+    patience: Patience,
+    lines: Lines,
+    pool: Pool,
+}
+
+/// A plugin whose imports were matched with what the agent has.
+#[derive(Clone)]
+pub enum Linked {
+    Probe(LinkedProbe),
+    Backend(LinkedBackend),
+}
+
+/// Why no plugin can run.
+#[derive(Debug, thiserror::Error)]
+pub enum KitError {
+    #[error("the WebAssembly engine cannot be set up: {0:#}")]
+    Runtime(wasmtime::Error),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// Why a plugin cannot be started at all.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotLinked {
+    pub fault: Fault,
+    pub reason: String,
+}
+
+impl Kit {
+    pub fn new(config: &Config) -> Result<Self, KitError> {
+        Ok(Self {
+            runtime: Runtime::new().map_err(KitError::Runtime)?,
+            cache: Cache::open(&config.state_dir)?,
+            roots: Arc::new(Roots::new(&config.kernel)),
+            turns: Turns::new(READS_AT_ONCE),
+            started: Instant::now(),
+        })
+    }
+
+    pub(super) fn senses(&self, package: &Package) -> Senses {
+        let patience = Patience::default();
+        let readers = |threads, neighbours| Readers::new(&self.turns, &patience, threads, neighbours);
+        Senses {
+            facts: readers(FACT_READERS, Neighbours::Apart),
+            paths: readers(PATH_READERS, Neighbours::Together),
+            mounts: readers(PATH_READERS, Neighbours::Apart),
+            patience,
+            lines: Lines::new(package.name.clone()),
+            pool: Pool::default(),
+        }
+    }
+
+    pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses, deploys: Deploys) -> Capabilities {
+        let Senses { facts, paths, mounts, patience, lines, pool } = senses.clone();
+        Capabilities {
+            kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
+            files: Files::new(grants.files.clone(), Arc::clone(&self.roots), paths),
+            patience,
+            lines,
+            pool,
+            deploys,
+        }
+    }
+
+    /// Compiles a plugin, or finds it compiled.
+    pub async fn link(&self, plugin: &Admitted) -> Result<Linked, NotLinked> {
+        let component = self.component(plugin).await?;
+        let imports = &plugin.package.imports;
+        let linked = match &plugin.package.role {
+            Role::Probe => LinkedProbe::new(&self.runtime, &component, imports).map(Linked::Probe),
+            Role::Backend { .. } => {
+                LinkedBackend::new(&self.runtime, &component, imports).map(Linked::Backend)
+            }
+        };
+        linked.map_err(|reason| NotLinked { fault: Fault::Plugin, reason: brief(&reason) })
+    }
+
+    async fn component(&self, plugin: &Admitted) -> Result<Component, NotLinked> {
+        let component = self.cache.load(self.runtime.engine(), &plugin.package).await;
+        component.map_err(|error| NotLinked { fault: error.fault(), reason: brief(&chain(&error)) })
+    }
+
+    /// Starts one instance outside of any driver: for a vendor who tries a plugin.
+    pub async fn try_one(&self, plugin: &Admitted) -> Result<(Instance, Support), String> {
+        let Linked::Probe(linked) = self.link(plugin).await.map_err(|error| error.reason)? else {
+            return Err(
+                "is a deploy backend, which has nothing to sample; it is tried with POST /deploy".to_owned()
+            );
+        };
+        let capabilities = self.capabilities(&plugin.grants, &self.senses(&plugin.package), Deploys::none());
+        let deadline = plugin.package.manifest.probe.deadline;
+        let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
+        let mut instance = instance.map_err(|error| chain(&error))?;
+        let support =
+            instance.configure(&self.runtime, &plugin.settings).await.map_err(|error| chain(&error))?;
+        Ok((instance, support.map_err(|declined| format!("declines: {declined}"))?))
+    }
+
+    /// When a probe of this cadence samples next. Counted from one beginning, so that probes of one cadence wake the
+    /// processor together: a sample out of the blue costs several times as much.
+    pub(super) fn next(&self, every: Duration) -> Instant {
+        let done = self.started.elapsed().as_nanos() / every.as_nanos().max(1);
+        let next = u32::try_from(done + 1).unwrap_or(u32::MAX);
+        self.started + every.saturating_mul(next)
+    }
+}
