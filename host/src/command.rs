@@ -5,6 +5,7 @@ mod check;
 mod list;
 mod plugin;
 mod process;
+mod sign;
 mod r#try;
 
 pub use bar::BarCommand;

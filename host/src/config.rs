@@ -4,16 +4,19 @@ mod allow;
 mod deploy;
 mod grants;
 mod suggest;
+mod trust;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use cardcage_signature::PublicKey;
 use serde::Deserialize;
 
 pub use allow::Network;
 pub use deploy::{Cores, Deploy, Registry};
 pub use grants::{Containers, Grant, Ports, Processes, is_volume};
+pub use trust::{Policy, Trusted};
 
 /// Every key, as `run --help` shows it.
 pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an empty file is a configuration:
@@ -37,9 +40,13 @@ pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an
   allow = ["192.168.10.0/24"]        # who may ask and deploy; default: ["127.0.0.0/8"], this machine
   [plugins]
   dir = "/var/lib/cardcage/plugins"  # default: plugins in state_dir
+  trust = ["ed25519:KEY"]            # whose plugins may run, as `plugin keygen` prints it; also with bounds:
+                                     # { key = "ed25519:KEY", name = "ACME", plugins = ["acme-*"], capabilities = ["files"] }
+  policy = "require"                 # or "warn" or "off": what is done about plugins that no such key signed
   [plugins.grants.acme-psu]          # what the plugin of that name is given
   files = ["/sys/class/acme"]        # files and folders that it may read
   sha256 = "0000000000000000000000000000000000000000000000000000000000000000" # only this file
+  signer = "ed25519:KEY"             # only what this key signed
   artifacts = ["repo.example:8080"]  # repositories that it may fetch from; "*" for any
   [plugins.grants.deploy-docker.containers] # bounds of what containers may be given
   mounts = ["/srv/data", "cache"]    # folders of the board and volumes of the engine, exactly these; default none
@@ -139,6 +146,10 @@ pub struct Managers {
 pub struct Plugins {
     /// Default: `plugins` in the state directory.
     pub dir: Option<PathBuf>,
+    /// Whose plugins may run.
+    pub trust: Vec<Trusted>,
+    /// Default: `require` where `trust` names a key, or else `off`.
+    pub policy: Option<Policy>,
     /// By the plugin's name.
     pub grants: BTreeMap<String, Grant>,
     /// By the plugin's name; handed to it as JSON.
@@ -265,12 +276,33 @@ impl Config {
         })?;
         self.board.check()?;
         self.deploy.check()?;
-        self.plugins.grants.iter().try_for_each(|(plugin, grant)| grant.check(plugin))
+        self.plugins.check()
     }
 
     /// The folder that plugins are dropped into.
     pub fn plugin_dir(&self) -> PathBuf {
         self.plugins.dir.clone().unwrap_or_else(|| self.state_dir.join("plugins"))
+    }
+}
+
+impl Plugins {
+    fn check(&self) -> Result<(), String> {
+        require(self.policy.is_none_or(|policy| policy == Policy::Off) || !self.trust.is_empty(), || {
+            "plugins.policy asks for signatures, but plugins.trust names no key; `cardcage-agent plugin keygen` makes one".into()
+        })?;
+        self.grants.iter().try_for_each(|(plugin, grant)| grant.check(plugin))
+    }
+
+    /// What is done about a plugin that no trusted key signed.
+    pub fn policy(&self) -> Policy {
+        self.policy.unwrap_or(if self.trust.is_empty() { Policy::Off } else { Policy::Require })
+    }
+
+    /// Every key that matters for something.
+    pub fn keys(&self) -> Vec<PublicKey> {
+        let pinned = self.grants.values().filter_map(|grant| grant.signer);
+        let keys: BTreeSet<_> = self.trust.iter().map(|trusted| trusted.key).chain(pinned).collect();
+        keys.into_iter().collect()
     }
 }
 

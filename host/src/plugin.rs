@@ -13,6 +13,7 @@ mod backend;
 mod backends;
 mod backoff;
 pub mod bindings;
+mod boards;
 mod built_in;
 mod cache;
 mod convert;

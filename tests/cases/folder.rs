@@ -24,7 +24,7 @@ fn named(name: &str) -> Vec<u8> {
 }
 
 /// The same file with a text in it replaced by another of the same length.
-fn forged(plugin: &[u8], from: &str, to: &str) -> Vec<u8> {
+pub(crate) fn forged(plugin: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut forged = plugin.to_vec();
     let mut found = 0;
@@ -138,6 +138,45 @@ fn a_setting_that_it_does_not_have() {
     check_refused("hostile", "there is no setting \"moed\"; known are: mode", |plan| {
         plan.plugin("hostile.wasm", HOSTILE.packed()).config("[plugins.settings.hostile]\nmoed = \"behaves\"")
     });
+}
+
+#[test]
+fn a_setting_that_does_not_fit_is_named_by_its_path() {
+    const SETTINGS: &str = "[settings.rails]\ntype = \"object\"\ndefault = {}\n\
+                            additionalProperties = { type = \"object\", properties = { scale = { type = \"number\" } } }\n";
+    let manifest = format!("{}\n{SETTINGS}", HOSTILE.manifest);
+    check_refused("hostile", "rails.in0.scale", |plan| {
+        plan.plugin("hostile.wasm", HOSTILE.packed_with(&manifest))
+            .config("[plugins.settings.hostile.rails.in0]\nscale = \"twice\"")
+    });
+}
+
+#[test]
+fn a_kind_that_it_does_not_export() {
+    let lies = format!("kind = \"backend\"\n{}", HOSTILE.manifest);
+    check_refused("hostile-file", "kind", |plan| {
+        plan.plugin("hostile-file.wasm", HOSTILE.packed_with(&lies))
+    });
+}
+
+#[test]
+fn one_folder_serves_boards_of_several_kinds() {
+    let for_boards = |name: &str, rules: &str| {
+        let manifest = HOSTILE.manifest.replacen("name = \"hostile\"", &format!("name = {name:?}"), 1);
+        HOSTILE.packed_with(&format!("{manifest}\n[[boards]]\n{rules}"))
+    };
+    let siege = Siege::with(|plan| {
+        plan.config("[board]\nboard_type = \"ACME-C2\"")
+            .plugin("a.wasm", for_boards("for-another-processor", "arch = [\"riscv32\"]"))
+            .plugin("b.wasm", for_boards("for-this-one", "exists = [\"/sys/class\"]"))
+            .plugin("c.wasm", for_boards("for-what-is-not-here", "exists = [\"/sys/class/acme-*\"]"))
+    });
+    siege.agent.until_plugin("for-this-one", "ready");
+    for name in ["for-another-processor", "for-what-is-not-here"] {
+        let reason = siege.agent.until_plugin(name, "idle").reason.unwrap();
+        assert!(reason.starts_with("is for other boards: "), "{reason}");
+    }
+    siege.answers();
 }
 
 #[test]

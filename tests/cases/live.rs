@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sha2::Digest as _;
+
 use cardcage_tests::{HOSTILE, HOSTILE_BACKEND, PROBE_THAT_DEPLOYS, Plugin, until};
 
 use crate::folder::packed;
@@ -78,11 +80,17 @@ impl Live {
     /// Waits until what lies in the folder in place of a plugin that runs is not taken for this reason.
     #[track_caller]
     fn until_kept_out(&self, name: &str, state: &str, reason: &str) -> Plugin {
+        self.until_this_is_kept_out(name, None, state, reason)
+    }
+
+    #[track_caller]
+    fn until_this_is_kept_out(&self, name: &str, digest: Option<&str>, state: &str, reason: &str) -> Plugin {
         until(&format!("what is to replace {name} is {state}: {reason}"), || {
             let plugin = self.find(name)?;
             let replacement = plugin.replacement.as_ref()?;
-            let why = replacement.reason.as_deref().unwrap_or_default();
-            (replacement.state == state && why.contains(reason)).then_some(plugin)
+            let (why, this) = (replacement.reason.as_deref().unwrap_or_default(), &replacement.digest);
+            let is_this = digest.is_none_or(|digest| digest == this);
+            (replacement.state == state && why.contains(reason) && is_this).then_some(plugin)
         })
     }
 
@@ -98,8 +106,9 @@ impl Live {
     /// Puts this in the place of version 1, which goes on while the reason is shown.
     #[track_caller]
     fn keeps_out(&self, bytes: impl AsRef<[u8]>, state: &str, reason: &str) {
-        self.move_in("hostile.wasm", bytes);
-        self.until_kept_out("hostile", state, reason);
+        self.move_in("hostile.wasm", &bytes);
+        let digest = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        self.until_this_is_kept_out("hostile", Some(&digest), state, reason);
         self.version_1_goes_on();
         let list = String::from_utf8(self.0.agent.output(&["plugin", "list"]).stdout).unwrap();
         let line = list.lines().find(|line| line.trim_start().starts_with("hostile"));
@@ -241,7 +250,7 @@ fn what_proved_itself_is_there_after_a_restart_in_which_its_file_was_spoilt() {
     live.0.agent.start_again();
     live.0.agent.until_plugin("acme-board", "ready");
     assert!(live.find("hostile").is_none());
-    let copies = live.0.agent.folder().join("state/plugins");
+    let copies = live.0.agent.folder().join("state/accepted");
     until("only what lies in the folder is kept", || {
         // The neighbour's, and the record.
         (fs::read_dir(&copies).unwrap().count() == 2).then_some(())

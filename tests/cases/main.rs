@@ -14,8 +14,10 @@ mod lab; // kernels that are not here
 mod live; // files that come, change and go
 mod networks; // several machines, several networks
 mod process; // the agent's command line, signals and files
+mod projects; // from nothing to a reading
 mod queries; // which query is answered
 mod replay; // boards that are not here
 mod reports; // what a report says
 mod siege; // what is watched meanwhile
+mod trust; // who may bring plugins
 mod vendor; // a new board by dropping a file

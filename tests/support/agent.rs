@@ -273,6 +273,7 @@ pub struct Plugin {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Replacement {
     pub version: String,
+    pub digest: String,
     pub state: String,
     pub reason: Option<String>,
 }

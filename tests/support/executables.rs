@@ -12,7 +12,7 @@ pub(crate) fn folder() -> PathBuf {
 
 /// One of them by name.
 #[track_caller]
-pub(crate) fn executable(name: &str) -> PathBuf {
+pub fn executable(name: &str) -> PathBuf {
     let path = folder().join(name);
     assert!(
         path.is_file(),

@@ -46,6 +46,7 @@ pub use board::{Board, Kind};
 pub use deploys::{Order, Reply, stop};
 pub use disk::FullDisk;
 pub use engine::Engine;
+pub use executables::executable;
 pub use guests::{
     ACME_BOARD, DEPLOY_ONESHOT, Guest, HOSTILE, HOSTILE_BACKEND, LOOPS_AT_START, PANICS_WITHOUT_STD,
     PROBE_THAT_DEPLOYS, TWO_ROLES,

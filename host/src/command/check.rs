@@ -171,7 +171,7 @@ impl Findings {
     }
 
     fn plugins(&mut self, config: &Config) {
-        let found = plugin::find(BUILT_IN, &config.plugin_dir());
+        let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
         let is_there = |name: &str| found.iter().any(|plugin| plugin::name(plugin).as_str() == name);
         for name in plugin::strays(&config.plugins, is_there) {
             self.note(format_args!("the configuration names a plugin that is not there: {name}"));

@@ -57,7 +57,7 @@ fn ask(service: &Service) -> Result<Vec<PluginEntry>> {
 
 /// What is known without running anything.
 fn would_load(config: &Config) -> Vec<PluginEntry> {
-    let found = plugin::find(BUILT_IN, &config.plugin_dir());
+    let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
     let admitted =
         found.into_iter().map(|found| found.and_then(|package| Admitted::new(package, &config.plugins)));
     let entry = |plugin: Result<Admitted, plugin::Refused>| match plugin {
@@ -67,6 +67,8 @@ fn would_load(config: &Config) -> Vec<PluginEntry> {
             let imports = package.imports.clone();
             PluginEntry {
                 imports,
+                vendor: package.manifest.vendor.clone(),
+                trust: plugin.trust().map(str::to_owned),
                 ..unstarted(&package.name, version, package.digest, package.built_in(), None)
             }
         }
@@ -92,6 +94,8 @@ fn unstarted(
         state: if refusal.is_some() { "refused" } else { "not running" }.into(),
         reason: refusal,
         support: None,
+        vendor: None,
+        trust: None,
         imports: Vec::new(),
         samples: 0,
         failures: 0,
@@ -111,7 +115,7 @@ fn why(plugin: &PluginEntry) -> String {
         let version = if next.version.is_empty() { String::new() } else { format!(" {}", next.version) };
         format!("the file's new content{version} is {}{reason}", next.state)
     });
-    own.into_iter().chain(next).collect::<Vec<_>>().join("; ")
+    own.into_iter().chain(next).chain(plugin.trust.clone()).collect::<Vec<_>>().join("; ")
 }
 
 fn table(plugins: &[PluginEntry]) -> Table {

@@ -1,10 +1,14 @@
 //! `cardcage-agent plugin …`
 
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
+use super::sign::{self, KeygenArguments, SignArguments, VerifyArguments};
 use super::{list, r#try};
 use crate::config::Config;
 
@@ -21,6 +25,24 @@ pub enum PluginCommand {
     },
     /// Loads plugins as the agent would, takes samples, and prints them with what they cost.
     Try(TryArguments),
+    /// Makes the project of a plugin: --lang rust, python, c or js. `plugin new --help` says more.
+    #[command(disable_help_flag = true)]
+    New {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "NAME OR OPTION")]
+        arguments: Vec<OsString>,
+    },
+    /// Builds the project of a plugin: what comes out is the file to ship. `plugin build --help` says more.
+    #[command(disable_help_flag = true)]
+    Build {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FOLDER OR OPTION")]
+        arguments: Vec<OsString>,
+    },
+    /// Makes a key that plugins can be signed with.
+    Keygen(KeygenArguments),
+    /// Signs a plugin, in a form that other tools for WebAssembly read too.
+    Sign(SignArguments),
+    /// Says which trusted keys signed a plugin; fails if none did.
+    Verify(VerifyArguments),
     /// Puts a plugin.toml into a component: what comes out is the file to ship.
     Pack {
         /// The component, as `cargo build --target wasm32-wasip2` makes it.
@@ -77,9 +99,26 @@ impl PluginCommand {
             Self::List { config, json } => list::list(&config.load()?, json),
             Self::Try(arguments) => r#try::run(&arguments),
             Self::Warm { config } => r#try::warm(&config.load()?),
+            Self::New { arguments } => project("new", &arguments),
+            Self::Build { arguments } => project("build", &arguments),
+            Self::Keygen(arguments) => sign::keygen(&arguments),
+            Self::Sign(arguments) => sign::sign_file(&arguments),
+            Self::Verify(arguments) => sign::verify_file(&arguments),
             Self::Pack { component, manifest, output } => pack(&component, &manifest, &output),
         }
     }
+}
+
+/// Hands over to the executable that makes projects. It lies beside the agent, and is no part of it: boards do without.
+fn project(task: &str, arguments: &[OsString]) -> Result<()> {
+    let executable = std::env::current_exe()?.with_file_name("cardcage-project");
+    let error = Command::new(&executable).arg0("cardcage-agent plugin").arg(task).args(arguments).exec();
+    Err(error).with_context(|| {
+        format!(
+            "{} cannot be run; it is installed beside the agent where plugins are made",
+            executable.display()
+        )
+    })
 }
 
 fn pack(component: &PathBuf, manifest: &PathBuf, output: &PathBuf) -> Result<()> {

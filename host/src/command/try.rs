@@ -73,7 +73,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// The plugins that are meant: all, or those named, or files.
 fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitted>> {
-    let found = plugin::find(BUILT_IN, &config.plugin_dir());
+    let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
     let admit = |package| Admitted::new(package, &config.plugins);
     let refusal = |refused: plugin::Refused| anyhow!("{} is refused: {}", refused.name, refused.reason);
     if wanted.is_empty() {
@@ -89,7 +89,7 @@ fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitted>> {
         match matching {
             Some(plugin) => plugin.and_then(admit).map_err(refusal),
             None if Path::new(name).is_file() => {
-                let package = Package::open(Source::file(PathBuf::from(name)));
+                let package = Package::open(Source::file(PathBuf::from(name)), &config.plugins.keys());
                 let package = package.map_err(|error| anyhow!("{name} is no plugin: {}", chain(&error)))?;
                 admit(package).map_err(refusal)
             }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cardcage_signature::PublicKey;
 use serde::Deserialize;
 
 use super::require;
@@ -14,6 +15,9 @@ pub struct Grant {
     pub files: Vec<PathBuf>,
     /// Only the file with this SHA-256 may use the grant.
     pub sha256: Option<String>,
+    /// Only a file that this key signed may use the grant.
+    #[serde(deserialize_with = "key")]
+    pub signer: Option<PublicKey>,
     /// Repositories that it may fetch from, as `host` or `host:port`; `"*"` for any.
     pub artifacts: Option<Vec<String>>,
     /// The container engine.
@@ -77,6 +81,11 @@ impl<'de> Deserialize<'de> for Ports {
         };
         Self::parse(&text).ok_or_else(wrong)
     }
+}
+
+fn key<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<PublicKey>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
 }
 
 impl Grant {

@@ -133,6 +133,10 @@ pub struct PluginStatus {
     /// Why, where the state needs a reason.
     pub reason: Option<String>,
     pub support: Option<Support>,
+    /// Who made it, as its manifest says.
+    pub vendor: Option<String>,
+    /// Who signed it, or why it runs without; where nobody asks, nothing.
+    pub trust: Option<String>,
     /// Interfaces that it imports, such as `cardcage:host/files`.
     pub imports: Vec<String>,
     pub samples: u64,
@@ -176,6 +180,8 @@ impl PluginStatus {
             state,
             reason: None,
             support: None,
+            vendor: None,
+            trust: None,
             imports: Vec::new(),
             samples: 0,
             failures: 0,

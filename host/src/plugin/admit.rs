@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use tracing::warn;
+
 use super::grants::Grants;
 use super::package::{Package, Refused};
-use crate::config::Plugins;
+use crate::config::{Plugins, Policy, Trusted};
 
 /// A plugin that may run.
 #[derive(Debug)]
@@ -13,20 +15,59 @@ pub struct Admitted {
     pub(super) grants: Grants,
     /// What it is handed, as JSON.
     pub(super) settings: String,
+    /// Who signed it, or why that is not known; where nobody asks, nothing.
+    pub(super) trust: Option<String>,
 }
 
 impl Admitted {
-    /// Asks the grants and checks the settings.
+    /// Checks the signature, asks the grants, and checks the settings.
     pub fn new(package: Package, plugins: &Plugins) -> Result<Self, Refused> {
+        let trust = trust(&package, plugins).map_err(|reason| package.refused(&reason))?;
         let grants = Grants::new(&package, plugins.grants.get(package.name.as_str()));
         let grants = grants.map_err(|error| package.refused(&error.to_string()))?;
         let settings = settings(&package, plugins).map_err(|reason| package.refused(&reason))?;
-        Ok(Self { package, grants, settings })
+        Ok(Self { package, grants, settings, trust })
     }
 
     pub fn package(&self) -> &Package {
         &self.package
     }
+
+    pub fn trust(&self) -> Option<&str> {
+        self.trust.as_deref()
+    }
+}
+
+/// Who signed a plugin that may run.
+fn trust(package: &Package, plugins: &Plugins) -> Result<Option<String>, String> {
+    let policy = plugins.policy();
+    if package.built_in() || policy == Policy::Off {
+        return Ok(None);
+    }
+    match (signer(package, plugins), policy) {
+        (Ok(signer), _) => Ok(Some(format!("signed by {signer}"))),
+        (Err(reason), Policy::Require) => Err(format!(
+            "{reason}; [plugins] policy asks for the signature of a trusted key: `cardcage-agent plugin sign` signs, \
+             and [plugins] trust says whom to trust"
+        )),
+        (Err(reason), _) => {
+            warn!(plugin = %package.name, reason, "plugin runs, though no trusted key vouches for it");
+            Ok(Some(format!("not trusted: {reason}")))
+        }
+    }
+}
+
+/// The first trusted key that signed it and is good for it.
+fn signer<'a>(package: &Package, plugins: &'a Plugins) -> Result<&'a Trusted, String> {
+    let keys = package.signed.as_ref().map_err(Clone::clone)?;
+    let mut reason = "no trusted key signed it".to_owned();
+    for trusted in plugins.trust.iter().filter(|trusted| keys.contains(&trusted.key)) {
+        match trusted.covers(package.name.as_str(), &package.imports) {
+            Ok(()) => return Ok(trusted),
+            Err(beyond) => reason = beyond,
+        }
+    }
+    Err(reason)
 }
 
 fn settings(package: &Package, plugins: &Plugins) -> Result<String, String> {

@@ -22,7 +22,6 @@ use super::backoff::{Backoff, Next};
 use super::cache::Fault;
 use super::instance::{CallError, Instance, LinkedProbe, Sampled};
 use super::kit::{Kit, Linked, NotLinked, Senses};
-use super::package::Package;
 use crate::capability::deploys::Deploys;
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
@@ -58,12 +57,16 @@ impl Driver {
         kit: Arc<Kit>,
         senses: Senses,
     ) -> (Self, watch::Receiver<PluginReport>) {
-        let (report, reports) = watch::channel(first_report(&plugin.package));
+        let (report, reports) = watch::channel(first_report(&plugin));
         (Self { plugin, place, kit, senses, report }, reports)
     }
 
     /// Runs until the plugin is set aside; what it said and how it is stays in its report.
     pub(super) async fn run(self) {
+        if let Err(reason) = self.kit.is_for_this_board(&self.plugin.package).await {
+            self.place.iter().for_each(|place| place.refused(&reason));
+            return self.set_aside(PluginState::Idle, Some(reason));
+        }
         let linked = match self.link().await {
             Ok(Linked::Probe(linked)) => linked,
             Ok(Linked::Backend(linked)) => return self.serve(linked),
@@ -140,7 +143,7 @@ impl Driver {
         };
         let support = match instance.configure(runtime, &self.plugin.settings).await {
             Ok(Ok(Support::Nothing)) => return End::Idle,
-            Ok(Ok(support)) => support,
+            Ok(Ok(support)) => self.plugin.package.at_most(support),
             Ok(Err(declined)) => return End::Refused(format!("declines: {declined}")),
             Err(error) => return End::Failed(error),
         };
@@ -206,7 +209,7 @@ impl Driver {
     fn set_aside(&self, state: PluginState, reason: Option<String>) {
         match state {
             PluginState::Idle => {
-                info!(plugin = %self.plugin.package.name, "plugin has nothing to do on this board")
+                info!(plugin = %self.plugin.package.name, reason, "plugin has nothing to do on this board")
             }
             _ => {
                 warn!(plugin = %self.plugin.package.name, state = state.as_str(), reason, "plugin set aside")
@@ -217,9 +220,11 @@ impl Driver {
 }
 
 /// The report of a plugin that did nothing yet.
-fn first_report(package: &Package) -> PluginReport {
+fn first_report(plugin: &Admitted) -> PluginReport {
+    let package = &plugin.package;
     let (name, version) = (package.name.clone(), package.manifest.version.clone());
     let status = PluginStatus::new(name, version, package.digest, package.built_in(), PluginState::Compiling);
-    let status = PluginStatus { imports: package.imports.clone(), ..status };
-    PluginReport { status, latest: None }
+    let (imports, trust) = (package.imports.clone(), plugin.trust.clone());
+    let vendor = package.manifest.vendor.clone();
+    PluginReport { status: PluginStatus { imports, vendor, trust, ..status }, latest: None }
 }

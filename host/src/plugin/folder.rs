@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use cardcage_signature::PublicKey;
+
 use super::built_in::BuiltIn;
 use super::package::{Package, Refused, Source};
 use super::resolve::resolve;
@@ -18,7 +20,11 @@ pub(super) const FILES_LIMIT: usize = 256;
 const NAMES_LIMIT: usize = 65_536;
 
 /// All plugins in the order in which they start.
-pub fn find(built_in: &'static [BuiltIn], folder: &Path) -> Vec<Result<Package, Refused>> {
+pub fn find(
+    built_in: &'static [BuiltIn],
+    folder: &Path,
+    keys: &[PublicKey],
+) -> Vec<Result<Package, Refused>> {
     let files = match names(folder) {
         Ok(names) => {
             names.into_iter().map(|name| folder.join(name)).filter(|path| is_regular(path)).collect()
@@ -32,13 +38,13 @@ pub fn find(built_in: &'static [BuiltIn], folder: &Path) -> Vec<Result<Package, 
     if files.len() > FILES_LIMIT {
         warn_of_too_many(folder, files.len());
     }
-    let files = kept.map(|path| open(Source::file(path.clone()), stem(path))).collect();
+    let files = kept.map(|path| open(Source::file(path.clone()), stem(path), keys)).collect();
     resolve(built_in_packages(built_in), files, |_| false, |_| false)
 }
 
 /// Those that come with the agent.
 pub(super) fn built_in_packages(built_in: &'static [BuiltIn]) -> Vec<Result<Package, Refused>> {
-    built_in.iter().map(|plugin| open(Source::BuiltIn(plugin), "built-in")).collect()
+    built_in.iter().map(|plugin| open(Source::BuiltIn(plugin), "built-in", &[])).collect()
 }
 
 pub(super) fn warn_of_too_many(folder: &Path, files: usize) {
@@ -62,9 +68,9 @@ pub(super) fn stem(path: &Path) -> PluginName {
     stem.chars().filter(|c| !c.is_control()).take(64).collect::<String>().as_str().into()
 }
 
-fn open(source: Source, name: impl Into<PluginName>) -> Result<Package, Refused> {
+fn open(source: Source, name: impl Into<PluginName>, keys: &[PublicKey]) -> Result<Package, Refused> {
     let built_in = matches!(source, Source::BuiltIn(_));
-    Package::open(source.clone()).map_err(|error| Refused {
+    Package::open(source.clone(), keys).map_err(|error| Refused {
         name: name.into(),
         version: String::new(),
         digest: Digest::of(&source.bytes().unwrap_or_default()),
@@ -121,12 +127,12 @@ mod tests {
         std::fs::write(folder.path().join(".half-copied.wasm"), "").unwrap();
         std::fs::write(folder.path().join("notes.txt"), "").unwrap();
         let refused: Vec<_> =
-            find(&[], folder.path()).into_iter().map(|plugin| plugin.unwrap_err().name).collect();
+            find(&[], folder.path(), &[]).into_iter().map(|plugin| plugin.unwrap_err().name).collect();
         assert_eq!(refused.iter().map(PluginName::as_str).collect::<Vec<_>>(), ["native", "no-role", "text"]);
     }
 
     #[test]
     fn a_folder_that_is_not_there_holds_nothing() {
-        assert!(find(&[], Path::new("/nonexistent")).is_empty());
+        assert!(find(&[], Path::new("/nonexistent"), &[]).is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cardcage_manifest::Manifest;
+use cardcage_signature::KeyId;
 
 use super::package::{Package, Role};
 use crate::capability::deploys::DeployGrants;
@@ -49,6 +50,8 @@ pub enum NotGranted {
     NotForProbes(String),
     #[error("the grant is for the file with SHA-256 {pinned}, this one has {found}")]
     Pinned { pinned: String, found: String },
+    #[error("the grant is for what {signer} signed, and this file is not: {reason}")]
+    Signer { signer: KeyId, reason: String },
 }
 
 impl Grants {
@@ -60,6 +63,16 @@ impl Grants {
                 return Err(NotGranted::Pinned { pinned: pinned.clone(), found });
             }
             _ => {}
+        }
+        if let Some(signer) = given.and_then(|grant| grant.signer) {
+            let reason = match &package.signed {
+                Ok(keys) if keys.contains(&signer) => None,
+                Ok(_) => Some("others signed it".to_owned()),
+                Err(reason) => Some(reason.clone()),
+            };
+            if let Some(reason) = reason {
+                return Err(NotGranted::Signer { signer: signer.id(), reason });
+            }
         }
         let mut given = given.cloned().unwrap_or_default();
         // A built-in plugin comes with the agent, and so does the grant of what it requests. What the operator says of a

@@ -2,8 +2,8 @@
 //! from:
 //!
 //! ```text
-//! state_dir/plugins/<sha-256>.wasm   a copy: what the operator's file becomes later does not change what runs
-//! state_dir/plugins/accepted         lines of "<sha-256>  <file name>", as sha256sum writes them
+//! state_dir/accepted/<sha-256>.wasm  a copy: what the operator's file becomes later does not change what runs
+//! state_dir/accepted/files           lines of "<sha-256>  <file name>", as sha256sum writes them
 //! ```
 //! So a plugin that runs survives a restart even where its file has been replaced by one that does not work. All of this
 //! can be lost without harm: what lies in the plugin folder is then all there is.
@@ -41,11 +41,11 @@ pub(super) struct Kept {
 impl Kept {
     /// The copies of a state directory, as an earlier agent left them. A record that cannot be read is no record.
     pub(super) fn open(state_dir: &Path) -> Self {
-        let folder = state_dir.join("plugins");
+        let folder = state_dir.join("accepted");
         if let Err(error) = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
             warn!(folder = %folder.display(), %error, "no copies of plugins can be kept");
         }
-        let recorded = read_record(&folder.join("accepted"));
+        let recorded = read_record(&folder.join("files"));
         Self { folder, recorded }
     }
 
@@ -84,7 +84,8 @@ impl Kept {
             .collect();
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok) {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name != "accepted" && !needed.contains(&name) {
+            let is_copy = name.strip_suffix(".wasm").is_some_and(|digest| Digest::parse(digest).is_some());
+            if is_copy && !needed.contains(&name) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
@@ -95,7 +96,7 @@ impl Kept {
         let there = |digest: &Digest| File::open(self.path(digest)).and_then(|copy| copy.sync_all()).is_ok();
         let there = accepted.iter().filter(|(_, digest)| there(digest));
         let lines: String = there.map(|(file, digest)| format!("{digest}  {file}\n")).collect();
-        self.replace(&self.folder.join("accepted"), lines.as_bytes())?;
+        self.replace(&self.folder.join("files"), lines.as_bytes())?;
         File::open(&self.folder)?.sync_all()
     }
 
@@ -157,7 +158,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         drop(Kept::open(state.path()));
         for damaged in ["", "zz  a", &"0".repeat(64), "\n\n  \n"] {
-            std::fs::write(state.path().join("plugins/accepted"), damaged).unwrap();
+            std::fs::write(state.path().join("accepted/files"), damaged).unwrap();
             assert!(Kept::open(state.path()).accepted().is_empty(), "{damaged}");
         }
     }

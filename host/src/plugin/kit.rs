@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use wasmtime::component::Component;
 
 use super::admit::Admitted;
 use super::backend::LinkedBackend;
+use super::boards::{BoardFacts, applies};
 use super::cache::{Cache, CacheError, Fault};
 use super::grants::Grants;
 use super::instance::{Capabilities, Instance, LinkedProbe, Pool};
@@ -28,12 +30,16 @@ const FACT_READERS: usize = 2;
 /// Threads that its files, and its mount points, may block: two a chip, and a few chips on a bus that died.
 const PATH_READERS: usize = 16;
 
+/// How long it may take to find out what this board is.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// What all plugins share.
 #[derive(Debug)]
 pub struct Kit {
     pub runtime: Runtime,
     pub cache: Cache,
     roots: Arc<Roots>,
+    board: Arc<BoardFacts>,
     turns: Turns,
     started: Instant,
 }
@@ -75,10 +81,12 @@ pub struct NotLinked {
 
 impl Kit {
     pub fn new(config: &Config) -> Result<Self, KitError> {
+        let roots = Arc::new(Roots::new(&config.kernel));
         Ok(Self {
             runtime: Runtime::new().map_err(KitError::Runtime)?,
             cache: Cache::open(&config.state_dir)?,
-            roots: Arc::new(Roots::new(&config.kernel)),
+            board: Arc::new(BoardFacts::new(Arc::clone(&roots), &config.board)),
+            roots,
             turns: Turns::new(READS_AT_ONCE),
             started: Instant::now(),
         })
@@ -109,6 +117,21 @@ impl Kit {
         }
     }
 
+    /// Whether a plugin is for boards like this one; if not, why.
+    pub(super) async fn is_for_this_board(&self, package: &Package) -> Result<(), String> {
+        let rules = package.manifest.boards.clone();
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let board = Arc::clone(&self.board);
+        let looks =
+            tokio::task::spawn_blocking(move || applies(&rules, &board).map_err(|other| other.to_string()));
+        match timeout(LOOK, looks).await {
+            Ok(Ok(applies)) => applies,
+            _ => Err("it is not known which board this is: reading that takes too long".to_owned()),
+        }
+    }
+
     /// Compiles a plugin, or finds it compiled.
     pub async fn link(&self, plugin: &Admitted) -> Result<Linked, NotLinked> {
         let component = self.component(plugin).await?;
@@ -129,6 +152,7 @@ impl Kit {
 
     /// Starts one instance outside of any driver: for a vendor who tries a plugin.
     pub async fn try_one(&self, plugin: &Admitted) -> Result<(Instance, Support), String> {
+        self.is_for_this_board(&plugin.package).await?;
         let Linked::Probe(linked) = self.link(plugin).await.map_err(|error| error.reason)? else {
             return Err(
                 "is a deploy backend, which has nothing to sample; it is tried with POST /deploy".to_owned()
@@ -140,7 +164,8 @@ impl Kit {
         let mut instance = instance.map_err(|error| chain(&error))?;
         let support =
             instance.configure(&self.runtime, &plugin.settings).await.map_err(|error| chain(&error))?;
-        Ok((instance, support.map_err(|declined| format!("declines: {declined}"))?))
+        let support = support.map_err(|declined| format!("declines: {declined}"))?;
+        Ok((instance, plugin.package.at_most(support)))
     }
 
     /// When a probe of this cadence samples next. Counted from one beginning, so that probes of one cadence wake the

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use cardcage_compile::PLUGIN_LIMIT;
-use cardcage_manifest::{Manifest, Plugin, SectionError};
+use cardcage_manifest::{Kind, Manifest, Plugin, SectionError};
+use cardcage_signature::{Encoding, PublicKey, verify};
 
 use super::built_in::BuiltIn;
 use crate::error::brief;
-use crate::model::{Digest, PluginName};
+use crate::model::{Digest, PluginName, Support};
 
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Package {
     pub role: Role,
     /// Its request: the interfaces that it imports.
     pub imports: Vec<String>,
+    /// Which of the keys that were asked about signed all of it, or why none did.
+    pub signed: Result<Vec<PublicKey>, String>,
     pub source: Source,
 }
 
@@ -125,13 +128,14 @@ fn examine(bytes: &[u8]) -> Result<(Digest, Manifest, Role, Vec<String>), Packag
         return Err(PackageError::Compiled);
     }
     let Plugin { manifest, imports, exports } = Plugin::read(bytes)?;
-    let exports = |interface: &str| exports.iter().any(|export| export.starts_with(interface));
-    let role = match (exports("cardcage:probe/sampler@"), exports("cardcage:deploy/deployer@")) {
-        (true, true) => return Err(PackageError::TwoRoles),
-        (true, false) => Role::Probe,
-        (false, true) => backend(&manifest)?,
-        (false, false) => return Err(PackageError::NoRole),
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_exported(&exports)).collect();
+    let (kind, role) = match kinds.as_slice() {
+        [kind @ Kind::Probe] => (*kind, Role::Probe),
+        [kind @ Kind::Backend] => (*kind, backend(&manifest)?),
+        [Kind::Task] | [] => return Err(PackageError::NoRole),
+        _ => return Err(PackageError::TwoRoles),
     };
+    manifest.agrees(kind).map_err(SectionError::Manifest)?;
     Ok((Digest::of(bytes), manifest, role, imports))
 }
 
@@ -142,7 +146,7 @@ fn backend(manifest: &Manifest) -> Result<Role, PackageError> {
 
 impl Package {
     /// Reads what a plugin says about itself.
-    pub fn open(source: Source) -> Result<Self, PackageError> {
+    pub fn open(source: Source, keys: &[PublicKey]) -> Result<Self, PackageError> {
         match &source {
             Source::BuiltIn(plugin) => {
                 let manifest = Manifest::parse(plugin.manifest).map_err(SectionError::Manifest)?;
@@ -150,20 +154,35 @@ impl Package {
                 let role = backend(&manifest).unwrap_or(Role::Probe);
                 let imports = plugin.imports.iter().map(ToString::to_string).collect();
                 let name = manifest.name.as_str().into();
-                Ok(Self { name, digest: Digest(plugin.digest), manifest, role, imports, source })
+                let (digest, signed) = (Digest(plugin.digest), Ok(Vec::new()));
+                Ok(Self { name, digest, manifest, role, imports, signed, source })
             }
-            Source::File { content, .. } => Self::of(&read(content)?, source.clone()),
+            Source::File { content, .. } => Self::of(&read(content)?, source.clone(), keys),
         }
     }
 
     /// What these bytes, which come from there, say about themselves.
-    pub(super) fn of(bytes: &[u8], source: Source) -> Result<Self, PackageError> {
+    pub(super) fn of(bytes: &[u8], source: Source, keys: &[PublicKey]) -> Result<Self, PackageError> {
         let (digest, manifest, role, imports) = examine(bytes)?;
-        Ok(Self { name: manifest.name.as_str().into(), digest, manifest, role, imports, source })
+        let signed = match keys {
+            [] => Err("no key is asked about".to_owned()),
+            keys => verify(bytes, Encoding::Component, keys).map_err(|error| brief(&error.to_string())),
+        };
+        Ok(Self { name: manifest.name.as_str().into(), digest, manifest, role, imports, signed, source })
     }
 
     pub const fn built_in(&self) -> bool {
         matches!(self.source, Source::BuiltIn(_))
+    }
+
+    /// How well it knows a board, of what it says and what its manifest claims the less.
+    pub fn at_most(&self, support: Support) -> Support {
+        let claimed = self.manifest.probe.support.map(|claimed| match claimed {
+            cardcage_manifest::Support::Generic => Support::Generic,
+            cardcage_manifest::Support::Family => Support::Family,
+            cardcage_manifest::Support::Board => Support::Board,
+        });
+        claimed.map_or(support, |claimed| support.min(claimed))
     }
 
     /// The same plugin, set aside.

@@ -179,7 +179,12 @@ impl Supervisor {
     /// Runs them until told to stop.
     pub async fn run(mut self) {
         let folder = self.config.plugin_dir();
-        let mut looks = match watch(folder.clone(), &self.config.state_dir, self.wish.clone()) {
+        let mut looks = match watch(
+            folder.clone(),
+            &self.config.state_dir,
+            self.config.plugins.keys(),
+            self.wish.clone(),
+        ) {
             Ok(looks) => looks,
             Err(error) => {
                 warn!(folder = %folder.display(), %error, "plugin folder cannot be watched, only built-in plugins run");

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use cardcage_signature::PublicKey;
 use nix::libc::O_NONBLOCK;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -94,15 +95,20 @@ impl Wish {
 }
 
 /// Starts the thread. It ends when nobody listens any more, at its next look.
-pub(super) fn watch(folder: PathBuf, state_dir: &Path, wish: Wish) -> std::io::Result<watch::Receiver<Look>> {
+pub(super) fn watch(
+    folder: PathBuf,
+    state_dir: &Path,
+    keys: Vec<PublicKey>,
+    wish: Wish,
+) -> std::io::Result<watch::Receiver<Look>> {
     let (looks, receiver) = watch::channel(None);
     let state_dir = state_dir.to_owned();
     let run = move || {
         let kept = Kept::open(&state_dir);
         // Until the supervisor knows what it wants, that is what there was.
         wish.set(Wanted { accepted: kept.accepted().clone(), ..Wanted::default() });
-        Watcher { events: Events::new(), files: BTreeMap::new(), kept, folder, too_many: false }
-            .run(&looks, &wish);
+        let (events, files) = (Events::new(), BTreeMap::new());
+        Watcher { events, files, kept, folder, keys, too_many: false }.run(&looks, &wish);
     };
     std::thread::Builder::new().name("folder".into()).stack_size(STACK).spawn(run)?;
     Ok(receiver)
@@ -111,6 +117,8 @@ pub(super) fn watch(folder: PathBuf, state_dir: &Path, wish: Wish) -> std::io::R
 #[derive(Debug)]
 struct Watcher {
     folder: PathBuf,
+    /// Whose signatures are asked about.
+    keys: Vec<PublicKey>,
     kept: Kept,
     events: Events,
     files: BTreeMap<OsString, Known>,
@@ -362,7 +370,7 @@ impl Watcher {
         let found = read.and_then(|bytes| {
             digest = Digest::of(&bytes);
             let content = self.kept.path(&digest);
-            let package = Package::of(&bytes, Source::File { path: path.to_owned(), content })?;
+            let package = Package::of(&bytes, Source::File { path: path.to_owned(), content }, &self.keys)?;
             self.kept.put(&package.digest, &bytes).map_err(PackageError::Keep)?;
             Ok(package)
         });
@@ -384,7 +392,7 @@ impl Watcher {
             return Accepted::This;
         }
         let source = Source::File { path: path.to_owned(), content: self.kept.path(accepted) };
-        match Package::open(source) {
+        match Package::open(source, &self.keys) {
             Ok(package) if package.digest == *accepted => Accepted::Other(Box::new(package)),
             _ => Accepted::Nothing,
         }

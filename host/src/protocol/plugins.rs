@@ -31,6 +31,12 @@ pub struct PluginEntry {
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub support: Option<String>,
+    /// Who made it, as its manifest says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// Who signed it, or why it runs without a signature; absent where the configuration asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
     pub imports: Vec<String>,
     pub samples: u64,
     pub failures: u64,
@@ -83,6 +89,8 @@ impl From<&PluginStatus> for PluginEntry {
             state: plugin.state.as_str().into(),
             reason: plugin.reason.clone(),
             support: plugin.support.map(Support::as_str).map(str::to_owned),
+            vendor: plugin.vendor.clone(),
+            trust: plugin.trust.clone(),
             imports: plugin.imports.clone(),
             samples: plugin.samples,
             failures: plugin.failures,

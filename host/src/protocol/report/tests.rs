@@ -63,6 +63,8 @@ fn plugin() -> PluginStatus {
         state: PluginState::Ready,
         reason: None,
         support: None,
+        vendor: None,
+        trust: None,
         imports: Vec::new(),
         samples: 1,
         failures: 0,
