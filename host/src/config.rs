@@ -40,13 +40,14 @@ pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an
   allow = ["192.168.10.0/24"]        # who may ask and deploy; default: ["127.0.0.0/8"], this machine
   [plugins]
   dir = "/var/lib/cardcage/plugins"  # default: plugins in state_dir
-  trust = ["ed25519:KEY"]            # whose plugins may run, as `plugin keygen` prints it; also with bounds:
-                                     # { key = "ed25519:KEY", name = "ACME", plugins = ["acme-*"], capabilities = ["files"] }
-  policy = "require"                 # or "warn" or "off": what is done about plugins that no such key signed
+  policy = "require"                 # or "warn" or "off": what is done about plugins that no trusted key signed
+  trust = [                          # as `cardcage-agent plugin keygen` prints them; a table binds a key
+    { key = "ed25519:CJ0Y7vm0zZF8ffd3Z5O8fEkLBPBxSyDhuAsThuJRvLA=", name = "ACME", plugins = ["acme-*"], capabilities = ["files"] },
+  ]
   [plugins.grants.acme-psu]          # what the plugin of that name is given
   files = ["/sys/class/acme"]        # files and folders that it may read
   sha256 = "0000000000000000000000000000000000000000000000000000000000000000" # only this file
-  signer = "ed25519:KEY"             # only what this key signed
+  signer = "ed25519:CJ0Y7vm0zZF8ffd3Z5O8fEkLBPBxSyDhuAsThuJRvLA=" # only what it signed
   artifacts = ["repo.example:8080"]  # repositories that it may fetch from; "*" for any
   [plugins.grants.deploy-docker.containers] # bounds of what containers may be given
   mounts = ["/srv/data", "cache"]    # folders of the board and volumes of the engine, exactly these; default none

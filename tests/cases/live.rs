@@ -130,6 +130,30 @@ fn a_file_that_is_copied_in_is_in_the_reports_and_gone_when_it_is_removed() {
 }
 
 #[test]
+fn what_a_plugin_costs_and_is_given_is_shown() {
+    let live = Live::with_version_1();
+    let plugin = until("it has been sampled", || live.find("hostile").filter(|plugin| plugin.samples > 2));
+    assert_eq!(
+        (plugin.asked, plugin.given),
+        (vec!["files /sys/class/hwmon".to_owned()], vec!["files /sys/class/hwmon".to_owned()])
+    );
+    assert!(plugin.cpu_ms > 0.0 && plugin.cpu_ms < 1000.0, "{} ms", plugin.cpu_ms);
+    assert!(plugin.readings > Some(0) && plugin.longest_sample_ms > Some(0.0) && plugin.last_error.is_none());
+    // One that asks the kernel.
+    let cpu = live.0.agent.plugin("cpu");
+    assert!(cpu.host_calls >= cpu.samples && cpu.asked.is_empty(), "{cpu:?}");
+    live.move_in("hostile.wasm", version("2", "errors-in-sample"));
+    live.until_kept_out("hostile", "ready", "no sample");
+    live.remove("hostile.wasm");
+    live.until_gone("hostile");
+    // Nothing to replace: it runs, and what went wrong is said.
+    live.move_in("hostile.wasm", version("3", "errors-in-sample"));
+    until("its last error is shown", || {
+        live.find("hostile")?.last_error?.contains("no sample").then_some(())
+    });
+}
+
+#[test]
 fn a_file_that_is_written_slowly_is_taken_when_it_is_whole() {
     let live = Live::new();
     let bytes = version("1", "behaves");
@@ -235,6 +259,10 @@ fn what_misbehaves_does_not_replace_what_behaves() {
 #[test]
 fn what_proved_itself_is_there_after_a_restart_in_which_its_file_was_spoilt() {
     let mut live = Live::with_version_1();
+    let record = live.0.agent.folder().join("state/accepted/files");
+    until("version 1 is recorded", || {
+        fs::read_to_string(&record).ok()?.contains("hostile.wasm").then_some(())
+    });
     live.keeps_out("no plugin", "refused", "not a WebAssembly file");
     live.0.agent.stop();
     live.0.agent.start_again();

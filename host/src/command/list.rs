@@ -69,6 +69,8 @@ fn would_load(config: &Config) -> Vec<PluginEntry> {
                 imports,
                 vendor: package.manifest.vendor.clone(),
                 trust: plugin.trust().map(str::to_owned),
+                asked: plugin.asked(),
+                given: plugin.given(),
                 ..unstarted(&package.name, version, package.digest, package.built_in(), None)
             }
         }
@@ -101,10 +103,30 @@ fn unstarted(
         failures: 0,
         restarts: 0,
         last_sample_ms: None,
+        longest_sample_ms: None,
+        cpu_ms: 0.0,
+        host_calls: 0,
         memory: None,
+        readings: None,
+        last_error: None,
+        asked: Vec::new(),
+        given: Vec::new(),
         faults: Vec::new(),
         replacement: None,
     }
+}
+
+fn unknown() -> String {
+    "-".to_owned()
+}
+
+fn per_sample(total: f64, samples: u64) -> Option<f64> {
+    (samples > 0).then(|| total / calls(samples))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "2^53 calls are not reached")]
+fn calls(calls: u64) -> f64 {
+    calls as f64
 }
 
 /// What an operator has to know about it, in a line.
@@ -121,7 +143,8 @@ fn why(plugin: &PluginEntry) -> String {
 fn table(plugins: &[PluginEntry]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header([
-        "NAME", "VERSION", "FROM", "STATE", "SUPPORT", "SAMPLES", "FAILURES", "LAST", "IMPORTS", "WHY",
+        "NAME", "VERSION", "FROM", "STATE", "SUPPORT", "READINGS", "SAMPLES", "FAILURES", "LAST", "CPU",
+        "CALLS", "MEMORY", "IMPORTS", "WHY",
     ]);
     for plugin in plugins {
         let own = |import: &&String| import.starts_with("cardcage:host/");
@@ -134,10 +157,16 @@ fn table(plugins: &[PluginEntry]) -> Table {
             plugin.version.clone(),
             if plugin.built_in { "built-in" } else { "folder" }.to_owned(),
             plugin.state.clone(),
-            plugin.support.clone().unwrap_or_else(|| "-".into()),
+            plugin.support.clone().unwrap_or_else(unknown),
+            plugin.readings.map_or_else(unknown, |readings| readings.to_string()),
             plugin.samples.to_string(),
             plugin.failures.to_string(),
-            plugin.last_sample_ms.map_or_else(|| "-".into(), |ms| format!("{ms:.2} ms")),
+            plugin.last_sample_ms.map_or_else(unknown, |ms| format!("{ms:.2} ms")),
+            // Of one sample, on average: what it costs to have this plugin.
+            per_sample(plugin.cpu_ms, plugin.samples).map_or_else(unknown, |ms| format!("{ms:.2} ms")),
+            per_sample(calls(plugin.host_calls), plugin.samples)
+                .map_or_else(unknown, |calls| format!("{calls:.0}")),
+            plugin.memory.map_or_else(unknown, |bytes| format!("{} KiB", bytes >> 10)),
             imports.collect::<Vec<_>>().join(" "),
             why(plugin),
         ]);

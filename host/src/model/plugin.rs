@@ -145,8 +145,21 @@ pub struct PluginStatus {
     pub restarts: u64,
     /// How long the last sample took, by the wall clock.
     pub last_sample: Option<Duration>,
+    /// The longest that one took.
+    pub longest_sample: Option<Duration>,
+    /// Processor time of its calls, since it was started: what a sandboxed call costs, all in all.
+    pub cpu: Duration,
+    /// How often it called the agent, since it was started.
+    pub host_calls: u64,
     /// Linear memory of its instance, in bytes.
     pub memory: Option<u64>,
+    /// Readings in its last sample.
+    pub readings: Option<u64>,
+    /// The last thing that went wrong, also where all is well again.
+    pub last_error: Option<String>,
+    /// What its manifest asks for beside its imports, and what of that it is given: `files /sys/class/hwmon`.
+    pub asked: Vec<String>,
+    pub given: Vec<String>,
     /// Parts of samples that could not be read or were refused, the latest ones.
     pub faults: Vec<String>,
     /// What lies in its place in the folder, and has not proved itself yet.
@@ -187,7 +200,14 @@ impl PluginStatus {
             failures: 0,
             restarts: 0,
             last_sample: None,
+            longest_sample: None,
+            cpu: Duration::ZERO,
+            host_calls: 0,
             memory: None,
+            readings: None,
+            last_error: None,
+            asked: Vec::new(),
+            given: Vec::new(),
             faults: Vec::new(),
             replacement: None,
         }

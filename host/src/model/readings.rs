@@ -188,3 +188,12 @@ pub struct Readings {
     pub sensors: Vec<Sensor>,
     pub identity: Option<Identity>,
 }
+
+impl Readings {
+    /// How many things they are about.
+    pub fn count(&self) -> usize {
+        let single = usize::from(self.cpu.is_some()) + usize::from(self.memory.is_some());
+        let single = single + usize::from(self.identity.is_some());
+        single + self.networks.len() + self.disks.len() + self.gpus.len() + self.sensors.len()
+    }
+}

@@ -33,6 +33,20 @@ impl Admitted {
         &self.package
     }
 
+    /// What its manifest asks for, beside its imports.
+    pub fn asked(&self) -> Vec<String> {
+        let requests = &self.package.manifest.requests;
+        let files = requests.files.iter().map(|path| format!("files {}", path.display()));
+        let http = requests.http.iter().map(|origin| format!("http {origin}"));
+        let native = requests.native.keys().map(|library| format!("native {library}"));
+        files.chain(http).chain(native).collect()
+    }
+
+    /// What of that it is given.
+    pub fn given(&self) -> Vec<String> {
+        self.grants.files.paths().map(|path| format!("files {}", path.display())).collect()
+    }
+
     pub fn trust(&self) -> Option<&str> {
         self.trust.as_deref()
     }

@@ -20,7 +20,7 @@ use super::backend::LinkedBackend;
 use super::backends::{Place, Served};
 use super::backoff::{Backoff, Next};
 use super::cache::Fault;
-use super::instance::{CallError, Instance, LinkedProbe, Sampled};
+use super::instance::{CallError, Cost, Instance, LinkedProbe, Sampled};
 use super::kit::{Kit, Linked, NotLinked, Senses};
 use crate::capability::deploys::Deploys;
 use crate::error::chain;
@@ -75,18 +75,21 @@ impl Driver {
                 return self.set_aside(PluginState::Refused, Some(reason));
             }
         };
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut spent) = (Backoff::default(), Cost::default());
         loop {
             self.tries(PluginState::Starting);
             let started = Instant::now();
-            let failure = match self.live(&linked).await {
+            let failure = match self.live(&linked, &mut spent).await {
                 End::Idle => {
                     return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into()));
                 }
                 End::Refused(reason) => return self.set_aside(PluginState::Refused, Some(reason)),
                 End::Failed(error) => chain(&error),
             };
-            self.report.send_modify(|report| report.status.failures += 1);
+            self.report.send_modify(|report| {
+                report.status.failures += 1;
+                report.status.last_error = Some(failure.clone());
+            });
             match backoff.failed(started, Instant::now()) {
                 Next::Quarantine => return self.set_aside(PluginState::Quarantined, Some(failure)),
                 Next::After(pause) => {
@@ -132,8 +135,9 @@ impl Driver {
         }
     }
 
-    /// One instance, from its start to its end.
-    async fn live(&self, linked: &LinkedProbe) -> End {
+    /// One instance, from its start to its end. What it cost is added.
+    async fn live(&self, linked: &LinkedProbe, spent: &mut Cost) -> End {
+        let before = *spent;
         let probe = &self.plugin.package.manifest.probe;
         let runtime = &self.kit.runtime;
         let capabilities = self.kit.capabilities(&self.plugin.grants, &self.senses, Deploys::none());
@@ -150,8 +154,10 @@ impl Driver {
         self.report.send_modify(|report| report.status.support = Some(support));
         loop {
             let began = Instant::now();
-            match instance.sample(runtime).await {
-                Ok(Ok(sampled)) => self.publish(sampled, support, began, instance.memory()),
+            let sampled = instance.sample(runtime).await;
+            *spent = before + instance.cost();
+            match sampled {
+                Ok(Ok(sampled)) => self.publish(sampled, support, began, (instance.memory(), *spent)),
                 Ok(Err(declined)) => self.fault(format!("no sample: {declined}")),
                 Err(error) => return End::Failed(error),
             }
@@ -159,9 +165,11 @@ impl Driver {
         }
     }
 
-    fn publish(&self, sampled: Sampled, support: Support, began: Instant, memory: usize) {
+    fn publish(&self, sampled: Sampled, support: Support, began: Instant, (memory, cost): (usize, Cost)) {
         let Sampled { readings, faults } = sampled;
         let every = self.plugin.package.manifest.probe.every;
+        let took = began.elapsed();
+        let count = readings.count();
         let contribution = Contribution {
             plugin: self.plugin.package.name.clone(),
             support,
@@ -177,8 +185,12 @@ impl Driver {
             status.state = PluginState::Ready;
             status.reason = None;
             status.samples += 1;
-            status.last_sample = Some(began.elapsed());
+            status.last_sample = Some(took);
+            status.longest_sample = status.longest_sample.max(Some(took));
             status.memory = Some(memory as u64);
+            (status.cpu, status.host_calls) = (cost.cpu, cost.host_calls);
+            status.readings = Some(count as u64);
+            status.last_error = faults.first().cloned().or(status.last_error.take());
             status.faults = faults;
             status.faults.truncate(FAULTS);
             report.latest = Some(contribution);
@@ -190,6 +202,7 @@ impl Driver {
         self.report.send_modify(|report| {
             report.status.state = PluginState::Ready;
             report.status.failures += 1;
+            report.status.last_error = Some(fault.clone());
             report.status.faults = vec![fault];
         });
     }
@@ -226,5 +239,6 @@ fn first_report(plugin: &Admitted) -> PluginReport {
     let status = PluginStatus::new(name, version, package.digest, package.built_in(), PluginState::Compiling);
     let (imports, trust) = (package.imports.clone(), plugin.trust.clone());
     let vendor = package.manifest.vendor.clone();
-    PluginReport { status: PluginStatus { imports, vendor, trust, ..status }, latest: None }
+    let (asked, given) = (plugin.asked(), plugin.given());
+    PluginReport { status: PluginStatus { imports, vendor, trust, asked, given, ..status }, latest: None }
 }

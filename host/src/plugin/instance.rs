@@ -1,9 +1,13 @@
 //! One running plugin: a store of its own, with a budget. Whatever goes wrong in it ends it and nothing else: a store
 //! that trapped or was left in the middle of a call is dead, so it is dropped, and a new one takes a few microseconds.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use tokio::time::timeout;
 use wasmtime::component::{Component, ResourceTable};
@@ -36,10 +40,35 @@ pub(super) struct State {
     limits: Limits,
     deadline: Instant,
     patience: Patience,
-    pub(super) kernel: Kernel,
-    pub(super) files: Files,
-    pub(super) log: log::Log,
+    /// Calls of the agent's own capabilities, so far.
+    host_calls: u64,
+    kernel: Kernel,
+    files: Files,
+    log: log::Log,
     pub(super) deploys: Deploys,
+}
+
+/// How the runtime finds what a call is for: once a call, so calls are counted here.
+impl State {
+    pub(super) fn kernel(&mut self) -> &mut Kernel {
+        self.host_calls += 1;
+        &mut self.kernel
+    }
+
+    pub(super) fn files(&mut self) -> &mut Files {
+        self.host_calls += 1;
+        &mut self.files
+    }
+
+    pub(super) fn log(&mut self) -> &mut log::Log {
+        self.host_calls += 1;
+        &mut self.log
+    }
+
+    pub(super) fn deploys(&mut self) -> &mut Deploys {
+        self.host_calls += 1;
+        &mut self.deploys
+    }
 }
 
 impl WasiView for State {
@@ -176,6 +205,16 @@ pub struct Instance {
     store: Store<State>,
     probe: Probe,
     deadline: Duration,
+    cpu: Duration,
+}
+
+/// What an instance has cost since it started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    /// Processor time of its calls: its own, and the agent's where that did not wait for another thread.
+    pub cpu: Duration,
+    /// Calls of the agent's capabilities.
+    pub host_calls: u64,
 }
 
 impl std::fmt::Debug for Instance {
@@ -196,6 +235,14 @@ impl LinkedProbe {
     }
 }
 
+impl std::ops::Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { cpu: self.cpu + other.cpu, host_calls: self.host_calls + other.host_calls }
+    }
+}
+
 impl Instance {
     /// Starts an instance. Its start-up code runs under the same deadline as every call.
     pub async fn start(
@@ -211,12 +258,14 @@ impl Instance {
             false => Ok(UpdateDeadline::Interrupt),
         });
         let _running = runtime.running();
-        let probe = match timeout(deadline + GRACE, linked.0.instantiate_async(&mut store)).await {
+        let mut cpu = Duration::ZERO;
+        let start = metered(&mut cpu, linked.0.instantiate_async(&mut store));
+        let probe = match timeout(deadline + GRACE, start).await {
             Ok(Ok(probe)) => probe,
             Ok(Err(error)) => return Err(ended(&store, &error, deadline)),
             Err(_) => return Err(CallError::Deadline(deadline)),
         };
-        Ok(Self { store, probe, deadline })
+        Ok(Self { store, probe, deadline, cpu })
     }
 
     /// Hands the plugin its settings and asks how well it knows this board.
@@ -227,7 +276,7 @@ impl Instance {
     ) -> Result<Result<Support, Declined>, CallError> {
         let _running = self.begin(runtime);
         let call = self.probe.cardcage_probe_sampler().call_configure(&mut self.store, settings);
-        let answer = match timeout(self.deadline + GRACE, call).await {
+        let answer = match timeout(self.deadline + GRACE, metered(&mut self.cpu, call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),
             Err(_) => return Err(CallError::Deadline(self.deadline)),
@@ -239,7 +288,7 @@ impl Instance {
     pub async fn sample(&mut self, runtime: &Runtime) -> Result<Result<Sampled, Declined>, CallError> {
         let _running = self.begin(runtime);
         let call = self.probe.cardcage_probe_sampler().call_sample(&mut self.store);
-        let answer = match timeout(self.deadline + GRACE, call).await {
+        let answer = match timeout(self.deadline + GRACE, metered(&mut self.cpu, call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),
             Err(_) => return Err(CallError::Deadline(self.deadline)),
@@ -252,6 +301,10 @@ impl Instance {
         self.store.data().limits.memory
     }
 
+    pub fn cost(&self) -> Cost {
+        Cost { cpu: self.cpu, host_calls: self.store.data().host_calls }
+    }
+
     fn begin<'a>(&mut self, runtime: &'a Runtime) -> super::runtime::Running<'a> {
         let state = self.store.data_mut();
         state.deadline = Instant::now() + self.deadline;
@@ -260,6 +313,26 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         runtime.running()
     }
+}
+
+/// Adds up the processor time that a call takes on this thread.
+async fn metered<F: Future>(cpu: &mut Duration, call: F) -> F::Output {
+    let mut call = pin!(call);
+    poll_fn(|context| {
+        let before = thread_time();
+        let polled = call.as_mut().poll(context);
+        *cpu += thread_time().saturating_sub(before);
+        polled
+    })
+    .await
+}
+
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }
 
 /// A store with its limits.
@@ -273,7 +346,7 @@ pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Dur
     let log = log::Log(lines);
     patience.begin(deadline);
     let deadline = Instant::now() + deadline;
-    let state = State { wasi, table, limits, deadline, patience, kernel, files, log, deploys };
+    let state = State { wasi, table, limits, deadline, patience, host_calls: 0, kernel, files, log, deploys };
     let mut store = Store::new(runtime.engine(), state);
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(HANDED_OVER);

@@ -67,13 +67,13 @@ impl Runtime {
 }
 
 fn add_capabilities(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    host::kernel::add_to_linker::<State, HasSelf<Kernel>>(linker, |state| &mut state.kernel)?;
-    host::files::add_to_linker::<State, HasSelf<Files>>(linker, |state| &mut state.files)?;
-    host::log::add_to_linker::<State, HasSelf<Log>>(linker, |state| &mut state.log)?;
-    deploy_host::artifacts::add_to_linker::<State, HasSelf<Deploys>>(linker, |state| &mut state.deploys)?;
-    deploy_host::containers::add_to_linker::<State, HasSelf<Deploys>>(linker, |state| &mut state.deploys)?;
-    deploy_host::processes::add_to_linker::<State, HasSelf<Deploys>>(linker, |state| &mut state.deploys)?;
-    deploy_host::state::add_to_linker::<State, HasSelf<Deploys>>(linker, |state| &mut state.deploys)
+    host::kernel::add_to_linker::<State, HasSelf<Kernel>>(linker, State::kernel)?;
+    host::files::add_to_linker::<State, HasSelf<Files>>(linker, State::files)?;
+    host::log::add_to_linker::<State, HasSelf<Log>>(linker, State::log)?;
+    deploy_host::artifacts::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;
+    deploy_host::containers::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;
+    deploy_host::processes::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;
+    deploy_host::state::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)
 }
 
 fn with_wasi(engine: &Engine) -> Result<Linker<State>, String> {

@@ -146,7 +146,8 @@ pub struct Supervisor {
     senses: BTreeMap<PluginName, Senses>,
     /// What the cache holds something for.
     cached: BTreeSet<Digest>,
-    wish: Wish,
+    /// What the watcher of the folder is to keep.
+    wish: Option<Wish>,
 }
 
 impl Supervisor {
@@ -172,20 +173,19 @@ impl Supervisor {
             ids: 0,
             senses: BTreeMap::new(),
             cached: BTreeSet::new(),
-            wish: Wish::default(),
+            wish: None,
         }
     }
 
     /// Runs them until told to stop.
     pub async fn run(mut self) {
         let folder = self.config.plugin_dir();
-        let mut looks = match watch(
-            folder.clone(),
-            &self.config.state_dir,
-            self.config.plugins.keys(),
-            self.wish.clone(),
-        ) {
-            Ok(looks) => looks,
+        let watching = watch(folder.clone(), &self.config.state_dir, self.config.plugins.keys());
+        let mut looks = match watching {
+            Ok((looks, wish)) => {
+                self.wish = Some(wish);
+                looks
+            }
             Err(error) => {
                 warn!(folder = %folder.display(), %error, "plugin folder cannot be watched, only built-in plugins run");
                 watch::channel(None).1
@@ -409,7 +409,9 @@ impl Supervisor {
             self.kit.cache.prune(&used);
             self.cached.clone_from(&used);
         }
-        self.wish.set(Wanted { accepted: self.accepted.clone(), used });
+        if let Some(wish) = &self.wish {
+            wish.set(Wanted { accepted: self.accepted.clone(), used });
+        }
     }
 
     fn warn_of_strays(&self) {

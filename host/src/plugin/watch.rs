@@ -14,10 +14,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::AsFd as _;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cardcage_signature::PublicKey;
@@ -81,16 +83,44 @@ impl Accepted {
 pub(super) type Look = Option<Arc<Vec<Seen>>>;
 
 /// What the supervisor wants to be kept.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Wish(Arc<Mutex<Wanted>>);
+#[derive(Debug, Clone)]
+pub(super) struct Wish(Arc<Wishes>);
+
+#[derive(Debug)]
+struct Wishes {
+    wanted: Mutex<Wanted>,
+    /// Wakes the watcher where something is to be written down; without it that waits for the next look.
+    bell: Option<UnixStream>,
+}
 
 impl Wish {
+    /// A wish, and where it rings.
+    fn new(wanted: Wanted) -> (Self, Option<UnixStream>) {
+        let pair = UnixStream::pair().and_then(|(bell, heard)| {
+            // A watcher that is stuck must not stop who rings.
+            bell.set_nonblocking(true).and(heard.set_nonblocking(true))?;
+            Ok((bell, heard))
+        });
+        let (bell, heard) = pair.ok().unzip();
+        (Self(Arc::new(Wishes { wanted: Mutex::new(wanted), bell })), heard)
+    }
+
     pub(super) fn set(&self, wanted: Wanted) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        let before = std::mem::replace(&mut *self.lock(), wanted.clone());
+        if before.accepted != wanted.accepted
+            && let Some(mut bell) = self.0.bell.as_ref()
+        {
+            // Full is rung often enough.
+            let _ = bell.write(&[0]);
+        }
     }
 
     fn get(&self) -> Wanted {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,19 +129,18 @@ pub(super) fn watch(
     folder: PathBuf,
     state_dir: &Path,
     keys: Vec<PublicKey>,
-    wish: Wish,
-) -> std::io::Result<watch::Receiver<Look>> {
+) -> std::io::Result<(watch::Receiver<Look>, Wish)> {
     let (looks, receiver) = watch::channel(None);
-    let state_dir = state_dir.to_owned();
+    let kept = Kept::open(state_dir);
+    // Until the supervisor knows what it wants, that is what there was.
+    let (wish, bell) = Wish::new(Wanted { accepted: kept.accepted().clone(), ..Wanted::default() });
+    let theirs = wish.clone();
     let run = move || {
-        let kept = Kept::open(&state_dir);
-        // Until the supervisor knows what it wants, that is what there was.
-        wish.set(Wanted { accepted: kept.accepted().clone(), ..Wanted::default() });
-        let (events, files) = (Events::new(), BTreeMap::new());
-        Watcher { events, files, kept, folder, keys, too_many: false }.run(&looks, &wish);
+        let (events, files) = (Events::new(bell), BTreeMap::new());
+        Watcher { events, files, kept, folder, keys, too_many: false }.run(&looks, &theirs);
     };
     std::thread::Builder::new().name("folder".into()).stack_size(STACK).spawn(run)?;
-    Ok(receiver)
+    Ok((receiver, wish))
 }
 
 #[derive(Debug)]
@@ -418,6 +447,8 @@ impl Heard {
 #[derive(Debug)]
 struct Events {
     inotify: Option<Inotify>,
+    /// Rings when the supervisor wants something written down.
+    bell: Option<UnixStream>,
     /// The inode that is watched.
     watched: Option<(u64, u64)>,
     /// Files that somebody was seen to write to, and not yet to close.
@@ -428,14 +459,14 @@ struct Events {
 const WRITTEN: usize = 1024;
 
 impl Events {
-    fn new() -> Self {
+    fn new(bell: Option<UnixStream>) -> Self {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC);
         let inotify = inotify
             .map_err(
                 |error| warn!(%error, "no events of the plugin folder, it is looked at every few seconds"),
             )
             .ok();
-        Self { inotify, watched: None, written: BTreeSet::new() }
+        Self { inotify, bell, watched: None, written: BTreeSet::new() }
     }
 
     /// Listens to the folder that has this path now: it may have been made, or replaced, since.
@@ -466,20 +497,21 @@ impl Events {
         let mut heard = Heard::default();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Some(inotify) = self.inotify.as_ref().filter(|_| self.watched.is_some()) else {
-                std::thread::sleep(left);
-                return heard;
-            };
+            let inotify = self.inotify.as_ref().filter(|_| self.watched.is_some());
+            let sources = inotify.map(AsFd::as_fd).into_iter().chain(self.bell.as_ref().map(AsFd::as_fd));
+            let mut ready: Vec<_> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
             // Rounded up, so that the last millisecond is not spun away.
             let milliseconds = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
-            let mut ready = [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
-            let events =
-                match poll(&mut ready, PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::NONE)) {
-                    Ok(0) => return heard,
-                    Ok(_) => inotify.read_events().unwrap_or_default(),
-                    Err(_) => Vec::new(),
-                };
-            let mut worth_while = false;
+            match poll(&mut ready, PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::NONE)) {
+                Ok(0) => return heard,
+                Ok(_) => {}
+                // Interrupted; never in a circle, whatever else it may be.
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+            let rung =
+                self.bell.as_mut().is_some_and(|bell| bell.read(&mut [0; 64]).is_ok_and(|rings| rings > 0));
+            let events = inotify.and_then(|inotify| inotify.read_events().ok()).unwrap_or_default();
+            let mut worth_while = rung;
             for event in events {
                 worth_while |= self.hear(&event, &mut heard);
             }

@@ -44,9 +44,30 @@ pub struct PluginEntry {
     /// How long the last sample took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sample_ms: Option<f64>,
+    /// The longest that one took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_sample_ms: Option<f64>,
+    /// Processor time of its calls, since it was started.
+    #[serde(default)]
+    pub cpu_ms: f64,
+    /// How often it called the agent, since it was started.
+    #[serde(default)]
+    pub host_calls: u64,
     /// Linear memory in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
+    /// Readings in its last sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readings: Option<u64>,
+    /// The last thing that went wrong, also where all is well again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// What its manifest asks for beside its imports, such as `files /sys/class/hwmon`.
+    #[serde(default)]
+    pub asked: Vec<String>,
+    /// What of that it is given.
+    #[serde(default)]
+    pub given: Vec<String>,
     pub faults: Vec<String>,
     /// What lies in its place in the folder, and has not proved itself yet; this one runs until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +117,14 @@ impl From<&PluginStatus> for PluginEntry {
             failures: plugin.failures,
             restarts: plugin.restarts,
             last_sample_ms: plugin.last_sample.map(|took| took.as_secs_f64() * 1000.0),
+            longest_sample_ms: plugin.longest_sample.map(|took| took.as_secs_f64() * 1000.0),
+            cpu_ms: plugin.cpu.as_secs_f64() * 1000.0,
+            host_calls: plugin.host_calls,
             memory: plugin.memory,
+            readings: plugin.readings,
+            last_error: plugin.last_error.clone(),
+            asked: plugin.asked.clone(),
+            given: plugin.given.clone(),
             faults: plugin.faults.clone(),
             replacement: plugin.replacement.as_ref().map(ReplacementEntry::from),
         }

@@ -15,6 +15,12 @@ pub(super) fn families(plugins: &[PluginStatus]) -> Result<Vec<MetricFamily>, Er
             plugin.failures
         })?,
         count("restarts_total", "Instances that replaced a dead one.", plugins, |plugin| plugin.restarts)?,
+        count(
+            "host_calls_total",
+            "Calls of the agent by a plugin, since its version started.",
+            plugins,
+            |plugin| plugin.host_calls,
+        )?,
     ] {
         registry.register(Box::new(family))?;
     }
@@ -24,6 +30,12 @@ pub(super) fn families(plugins: &[PluginStatus]) -> Result<Vec<MetricFamily>, Er
             "How long the last sample took, by the wall clock.",
             plugins,
             |plugin| plugin.last_sample.map(|took| took.as_secs_f64()),
+        )?,
+        gauge(
+            "cpu_seconds",
+            "Processor time that a plugin's calls took, since its version started.",
+            plugins,
+            |plugin| plugin.cpu.gt(&std::time::Duration::ZERO).then_some(plugin.cpu.as_secs_f64()),
         )?,
         gauge(
             "memory_bytes",

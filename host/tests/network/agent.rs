@@ -12,7 +12,7 @@ use cardcage_agent::model::{
 };
 use cardcage_agent::protocol::report;
 use cardcage_agent::report::Reporter;
-use cardcage_agent::sample::{Board, PluginReport, Roster};
+use cardcage_agent::sample::{Board, PluginReport, Roster, Seat};
 use cardcage_agent::serve::{Deploys, Server};
 use cardcage_agent::store::AgentId;
 use cardcage_agent::telemetry::Telemetry;
@@ -80,7 +80,7 @@ impl Agent {
 
     /// The probe's next sample: a board with this much memory.
     pub(crate) fn sample(&self, memory: u64) {
-        self.roster.announce(vec![self.probe.subscribe()]);
+        self.roster.announce(vec![Seat { plugin: self.probe.subscribe(), replacement: None }]);
         let readings = Readings {
             memory: Some(Memory { total: Some(memory), ..Memory::default() }),
             identity: Some(Identity { hostname: Some("板卡".into()), ..Identity::default() }),
@@ -131,20 +131,15 @@ impl Agent {
 }
 
 fn status() -> PluginStatus {
+    let (version, digest) = ("1.2.3".into(), Digest([0xcd; 32]));
     PluginStatus {
-        name: "probe-fake".into(),
-        version: "1.2.3".into(),
-        digest: Digest([0xcd; 32]),
-        built_in: false,
-        state: PluginState::Starting,
-        reason: None,
         support: Some(Support::Generic),
         imports: vec!["cardcage:host/files".into()],
-        samples: 0,
         failures: 2,
         restarts: 1,
         last_sample: Some(Duration::from_micros(1500)),
         memory: Some(65536),
         faults: vec!["a \"fault\"".into()],
+        ..PluginStatus::new("probe-fake".into(), version, digest, false, PluginState::Starting)
     }
 }

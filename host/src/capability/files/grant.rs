@@ -42,6 +42,10 @@ impl Grant {
         self.0.is_empty()
     }
 
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(PathBuf::as_path)
+    }
+
     /// Checks a path as it is written. Where its links lead is checked again when it is opened.
     pub fn ask(&self, path: &str) -> Result<Granted, Refusal> {
         let parsed = Path::new(path);

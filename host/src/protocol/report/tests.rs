@@ -55,25 +55,9 @@ fn aged<T>(reading: T) -> Aged<T> {
 }
 
 fn plugin() -> PluginStatus {
-    PluginStatus {
-        name: "probe".into(),
-        version: "1.0.0".into(),
-        digest: Digest([0xab; 32]),
-        built_in: true,
-        state: PluginState::Ready,
-        reason: None,
-        support: None,
-        vendor: None,
-        trust: None,
-        imports: Vec::new(),
-        samples: 1,
-        failures: 0,
-        restarts: 0,
-        last_sample: None,
-        memory: None,
-        faults: Vec::new(),
-        replacement: None,
-    }
+    let (version, digest) = ("1.0.0".into(), Digest([0xab; 32]));
+    let status = PluginStatus::new("probe".into(), version, digest, true, PluginState::Ready);
+    PluginStatus { samples: 1, ..status }
 }
 
 fn sensor(part: &str, of: &str, kind: &str, role: Option<&str>, value: f64) -> Aged<Sensor> {
