@@ -5,6 +5,7 @@
 //! |-----------|---------------------------------------------------------------------|-------------------------------|
 //! | `sample`  | processor time of one full sample, 64 hwmon sensors in the tree     | a native program, node_exporter |
 //! | `answer`  | query datagram to complete POST body; start to first report         |                               |
+//! | `plugins` | file moved into the folder to first reading                         |                               |
 //! | `memory`  | PSS of the agent after five minutes                                 | node_exporter                 |
 //! | `deploys` | start and stop of a container; 30 in one report; 100 starts at once | the engine's own calls         |
 //! | `size`    | of the executables on a board                                       |                               |
@@ -17,6 +18,7 @@ mod figures;
 mod load;
 mod memory;
 mod native;
+mod plugins;
 mod process;
 mod reports;
 mod sample;
@@ -52,6 +54,7 @@ struct Arguments {
 enum Part {
     Sample,
     Answer,
+    Plugins,
     Memory,
     Deploys,
     Size,
@@ -84,10 +87,11 @@ fn bench(arguments: &Arguments) -> Result<()> {
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     // The five minutes of the memory figure pass while the rest is measured.
     let aging = wanted(Part::Memory).then(|| memory::start(&programs)).transpose()?;
-    let parts: [(Part, Measure); 5] = [
+    let parts: [(Part, Measure); 6] = [
         (Part::Size, size::measure),
         (Part::Sample, sample::measure),
         (Part::Answer, answer::measure),
+        (Part::Plugins, plugins::measure),
         (Part::Deploys, deploys::measure),
         (Part::Reports, reports::measure),
     ];
