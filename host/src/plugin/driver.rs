@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cardcage_native::Native;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
@@ -23,7 +24,6 @@ use super::cache::Fault;
 use super::instance::{CallError, Instance, LinkedProbe, Sampled};
 use super::kit::{Kit, Linked, NotLinked, Senses};
 use super::package::Package;
-use crate::capability::deploys::Deploys;
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
 use crate::sample::PluginReport;
@@ -41,6 +41,8 @@ pub(super) struct Driver {
     place: Option<Place>,
     kit: Arc<Kit>,
     senses: Senses,
+    /// What calls native libraries for it. It ends with this, when the plugin is set aside, stopped, replaced or removed.
+    native: Arc<Native>,
     report: watch::Sender<PluginReport>,
 }
 
@@ -59,7 +61,8 @@ impl Driver {
         senses: Senses,
     ) -> (Self, watch::Receiver<PluginReport>) {
         let (report, reports) = watch::channel(first_report(&plugin.package));
-        (Self { plugin, place, kit, senses, report }, reports)
+        let native = kit.native(&plugin.grants, &senses);
+        (Self { plugin, place, kit, senses, native, report }, reports)
     }
 
     /// Runs until the plugin is set aside; what it said and how it is stays in its report.
@@ -76,7 +79,10 @@ impl Driver {
         loop {
             self.tries(PluginState::Starting);
             let started = Instant::now();
-            let failure = match self.live(&linked).await {
+            let end = self.live(&linked).await;
+            // What the instance opened is of no use to the next.
+            self.native.stop().await;
+            let failure = match end {
                 End::Idle => {
                     return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into()));
                 }
@@ -133,7 +139,7 @@ impl Driver {
     async fn live(&self, linked: &LinkedProbe) -> End {
         let probe = &self.plugin.package.manifest.probe;
         let runtime = &self.kit.runtime;
-        let capabilities = self.kit.capabilities(&self.plugin.grants, &self.senses, Deploys::none());
+        let capabilities = self.kit.probe(&self.plugin.grants, &self.senses, &self.native);
         let mut instance = match Instance::start(runtime, linked, capabilities, probe.deadline).await {
             Ok(instance) => instance,
             Err(error) => return End::Failed(error),

@@ -13,7 +13,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::bindings::{Probe, ProbePre};
 use super::convert;
 use super::runtime::Runtime;
-use crate::capability::{Patience, deploys::Deploys, files::Files, kernel::Kernel, log};
+use crate::capability::{Patience, deploys::Deploys, files::Files, kernel::Kernel, log, native::Native};
 use crate::model::{Readings, Support};
 
 /// Linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
@@ -39,6 +39,7 @@ pub(super) struct State {
     pub(super) kernel: Kernel,
     pub(super) files: Files,
     pub(super) log: log::Log,
+    pub(super) native: Native,
     pub(super) deploys: Deploys,
 }
 
@@ -164,6 +165,8 @@ pub struct Sampled {
 pub struct Capabilities {
     pub kernel: Kernel,
     pub files: Files,
+    /// For probes; backends have none of it.
+    pub native: Native,
     pub patience: Patience,
     pub lines: log::Lines,
     pub(super) pool: Pool,
@@ -264,7 +267,7 @@ impl Instance {
 
 /// A store with its limits.
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
-    let Capabilities { kernel, files, patience, lines, pool, deploys } = capabilities;
+    let Capabilities { kernel, files, native, patience, lines, pool, deploys } = capabilities;
     let output = log::guest::Output::new(lines.clone());
     let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
     let mut table = ResourceTable::new();
@@ -273,7 +276,7 @@ pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Dur
     let log = log::Log(lines);
     patience.begin(deadline);
     let deadline = Instant::now() + deadline;
-    let state = State { wasi, table, limits, deadline, patience, kernel, files, log, deploys };
+    let state = State { wasi, table, limits, deadline, patience, kernel, files, log, native, deploys };
     let mut store = Store::new(runtime.engine(), state);
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(HANDED_OVER);
