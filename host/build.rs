@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 type Error = Box<dyn std::error::Error>;
 
 /// In the order in which they start.
-const PLUGINS: [&str; 9] = [
+const PLUGINS: [&str; 10] = [
     "probe-cpu",
     "probe-memory",
     "probe-network",
@@ -18,6 +18,7 @@ const PLUGINS: [&str; 9] = [
     "probe-hwmon",
     "probe-identity",
     "probe-gpu",
+    "probe-gpu-nvidia",
     "deploy-docker",
     "deploy-bar",
 ];

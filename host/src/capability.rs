@@ -8,7 +8,7 @@
 //! | the fake   | recorded roots ([`Roots`]) under the same real side, so that nothing differs   |
 //!
 //! Those of deploy backends ([`deploys`]) have their real side in a crate of its own, without the runtime: `host/artifacts`,
-//! `host/containers`, `host/processes`.
+//! `host/containers`, `host/processes`. So has [`native`]: `host/native`.
 
 pub mod artifacts;
 pub mod containers;
@@ -17,6 +17,7 @@ pub mod files;
 pub mod kernel;
 pub mod log;
 pub mod mechanisms;
+pub mod native;
 pub mod processes;
 mod readers;
 pub mod roots;

@@ -23,7 +23,7 @@ pub use boards::{Boards, Patterns};
 pub use fit::SettingsError;
 pub use glob::Glob;
 pub use limits::Limits;
-pub use requests::{Origin, Requests, Scheme};
+pub use requests::{Origin, Requests, Scheme, is_library, is_symbol};
 pub use schema::{Others, Required, Schema, SettingKind};
 pub use section::{Plugin, SECTION, SectionError, pack};
 

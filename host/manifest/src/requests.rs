@@ -67,14 +67,15 @@ fn is_absolute(path: &Path) -> bool {
     path.is_absolute() && path.components().all(plain)
 }
 
-/// `libacme.so.1` is looked for where the loader looks; a path with a slash that is not absolute would depend on where
+/// A name of a shared library: `libacme.so.1` is looked for where the loader looks; a path with a slash that is not absolute would depend on where
 /// the agent was started.
-fn is_library(library: &str) -> bool {
+pub fn is_library(library: &str) -> bool {
     let named = !library.contains('/') && !matches!(library, "." | "..");
     (1..=256).contains(&library.len()) && is_plain(library) && (named || is_absolute(Path::new(library)))
 }
 
-fn is_symbol(symbol: &str) -> bool {
+/// The name of a C function.
+pub fn is_symbol(symbol: &str) -> bool {
     let mut bytes = symbol.bytes();
     symbol.len() <= 128
         && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')

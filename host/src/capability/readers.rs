@@ -65,10 +65,15 @@ impl Patience {
     }
 
     fn left(&self) -> Duration {
-        match *self.lock() {
+        match self.until() {
             Some(until) => until.saturating_duration_since(Instant::now()),
             None => Duration::MAX,
         }
+    }
+
+    /// When what the call waits for must have ended; `None` before the first call.
+    pub fn until(&self) -> Option<Instant> {
+        *self.lock()
     }
 
     // Nobody panics while holding this.

@@ -1,11 +1,13 @@
 //! `[plugins.grants.NAME]`: what the operator gives to one plugin.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cardcage_signature::PublicKey;
 use serde::Deserialize;
 
 use super::require;
+use crate::capability::native;
 
 /// What one plugin is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -13,6 +15,8 @@ use super::require;
 pub struct Grant {
     /// Folders and files that it may read.
     pub files: Vec<PathBuf>,
+    /// By library, the functions of it that may be called; `"*"` for all that the plugin requests of that library.
+    pub native: BTreeMap<String, Vec<String>>,
     /// Only the file with this SHA-256 may use the grant.
     pub sha256: Option<String>,
     /// Only a file that this key signed may use the grant.
@@ -95,6 +99,21 @@ impl Grant {
             require(path != Path::new("/") && !path.starts_with("/proc"), || {
                 format!(
                     "plugins.grants.{plugin}.files names {path:?}, which is never given; facts of /proc come with cardcage:host/kernel"
+                )
+            })?;
+        }
+        for (library, symbols) in &self.native {
+            let key = format!("plugins.grants.{plugin}.native");
+            require(cardcage_manifest::is_library(library), || {
+                format!(
+                    "{key} names {library:?}; a library is a file name such as libacme.so.1, or an absolute path without . and .."
+                )
+            })?;
+            let wrong = symbols.iter().find(|symbol| !native::is_given(symbol));
+            require(!symbols.is_empty() && wrong.is_none(), || {
+                format!(
+                    "{key}.{library:?} is {:?}; it lists names of C functions, or \"*\" for all that the plugin requests",
+                    wrong.into_iter().collect::<Vec<_>>()
                 )
             })?;
         }

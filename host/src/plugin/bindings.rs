@@ -5,11 +5,15 @@ wasmtime::component::bindgen!({
     world: "cardcage:probe/probe",
     imports: {
         "cardcage:host/files.[drop]batch": async | trappable,
+        "cardcage:host/native.[drop]function": async | trappable,
+        "cardcage:host/native.[drop]library": async | trappable,
         default: async,
     },
     exports: { default: async },
     with: {
         "cardcage:host/files.batch": crate::capability::files::guest::Batch,
+        "cardcage:host/native.function": cardcage_native::Function,
+        "cardcage:host/native.library": cardcage_native::Library,
     },
 });
 

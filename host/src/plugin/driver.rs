@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cardcage_native::Native;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
@@ -22,7 +23,6 @@ use super::backoff::{Backoff, Next};
 use super::cache::Fault;
 use super::instance::{CallError, Cost, Instance, LinkedProbe, Sampled};
 use super::kit::{Kit, Linked, NotLinked, Senses};
-use crate::capability::deploys::Deploys;
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
 use crate::sample::PluginReport;
@@ -40,6 +40,8 @@ pub(super) struct Driver {
     place: Option<Place>,
     kit: Arc<Kit>,
     senses: Senses,
+    /// What calls native libraries for it. It ends with this, when the plugin is set aside, stopped, replaced or removed.
+    native: Arc<Native>,
     report: watch::Sender<PluginReport>,
 }
 
@@ -58,7 +60,8 @@ impl Driver {
         senses: Senses,
     ) -> (Self, watch::Receiver<PluginReport>) {
         let (report, reports) = watch::channel(first_report(&plugin));
-        (Self { plugin, place, kit, senses, report }, reports)
+        let native = kit.native(&plugin.grants, &senses);
+        (Self { plugin, place, kit, senses, native, report }, reports)
     }
 
     /// Runs until the plugin is set aside; what it said and how it is stays in its report.
@@ -79,7 +82,10 @@ impl Driver {
         loop {
             self.tries(PluginState::Starting);
             let started = Instant::now();
-            let failure = match self.live(&linked, &mut spent).await {
+            let end = self.live(&linked, &mut spent).await;
+            // What the instance opened is of no use to the next.
+            self.native.stop().await;
+            let failure = match end {
                 End::Idle => {
                     return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into()));
                 }
@@ -140,7 +146,7 @@ impl Driver {
         let before = *spent;
         let probe = &self.plugin.package.manifest.probe;
         let runtime = &self.kit.runtime;
-        let capabilities = self.kit.capabilities(&self.plugin.grants, &self.senses, Deploys::none());
+        let capabilities = self.kit.probe(&self.plugin.grants, &self.senses, &self.native);
         let mut instance = match Instance::start(runtime, linked, capabilities, probe.deadline).await {
             Ok(instance) => instance,
             Err(error) => return End::Failed(error),

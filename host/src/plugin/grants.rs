@@ -1,5 +1,6 @@
 //! Asked before anything acts: what a plugin imports and requests, against what the operator gives.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cardcage_manifest::Manifest;
@@ -7,7 +8,7 @@ use cardcage_signature::KeyId;
 
 use super::package::{Package, Role};
 use crate::capability::deploys::DeployGrants;
-use crate::capability::{artifacts, containers, files, processes};
+use crate::capability::{artifacts, containers, files, native, processes};
 use crate::config;
 
 /// Given to every plugin: a temperature is what boards are asked for, and nobody is harmed by reading one.
@@ -27,10 +28,19 @@ const FOR_ALL: [&str; 6] = [
 const FOR_BACKENDS: [&str; 4] =
     ["cardcage:host/artifacts", "cardcage:host/containers", "cardcage:host/processes", "cardcage:host/state"];
 
+/// Those of probes.
+const FOR_PROBES: [&str; 1] = [NATIVE];
+
+const NATIVE: &str = "cardcage:host/native";
+
+/// Longest list of functions that a refusal asks for by name.
+const SPELLED_OUT: usize = 32;
+
 /// What one plugin may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     pub files: files::Grant,
+    pub native: native::Grant,
     pub deploys: DeployGrants,
 }
 
@@ -44,10 +54,18 @@ pub enum NotGranted {
          give it what it requests with [plugins.grants.{name}] files = {requested:?}"
     )]
     Files { name: String, requested: Vec<PathBuf> },
+    #[error("imports {NATIVE} but is granted no function: give it what it requests with {0}")]
+    Native(String),
+    #[error("imports {NATIVE}, but its manifest requests no function of a library under [requests.native]")]
+    NativeNotRequested,
+    #[error("what it is granted of native libraries is too much: {0}")]
+    NativeLimit(cardcage_native::Error),
     #[error("imports cardcage:host/{capability}, which is not granted: give it with {key}")]
     Deploys { capability: &'static str, key: String },
     #[error("imports {0}, which only deploy backends have")]
     NotForProbes(String),
+    #[error("imports {0}, which only probes have")]
+    NotForBackends(String),
     #[error("the grant is for the file with SHA-256 {pinned}, this one has {found}")]
     Pinned { pinned: String, found: String },
     #[error("the grant is for what {signer} signed, and this file is not: {reason}")]
@@ -79,6 +97,7 @@ impl Grants {
         // deploy backend bounds it.
         if package.built_in() {
             given.files.extend(package.manifest.requests.files.iter().cloned());
+            given.native.extend(package.manifest.requests.native.clone());
             if matches!(package.role, Role::Backend { .. }) {
                 given.artifacts.get_or_insert_with(|| vec!["*".to_owned()]);
                 given.containers.get_or_insert_default();
@@ -102,12 +121,24 @@ fn decide(
     if let Some(import) = of_backends.filter(|_| *role == Role::Probe) {
         return Err(NotGranted::NotForProbes(import.clone()));
     }
+    let of_probes = imports.iter().find(|import| FOR_PROBES.contains(&interface(import)));
+    if let Some(import) = of_probes.filter(|_| *role != Role::Probe) {
+        return Err(NotGranted::NotForBackends(import.clone()));
+    }
     let imports = |name: &str| imports.iter().any(|import| interface(import) == name);
     let readable: Vec<PathBuf> = GIVEN_TO_ALL.iter().map(PathBuf::from).chain(given.files).collect();
     let files = files::Grant::new(&manifest.requests.files, &readable);
     if imports("cardcage:host/files") && files.is_empty() {
         let requested = manifest.requests.files.clone();
         return Err(NotGranted::Files { name: manifest.name.clone(), requested });
+    }
+    let native = native::Grant::new(&manifest.requests.native, &given.native);
+    let native = native.map_err(NotGranted::NativeLimit)?;
+    if imports(NATIVE) && native.is_empty() {
+        return Err(match manifest.requests.native.is_empty() {
+            true => NotGranted::NativeNotRequested,
+            false => NotGranted::Native(native_grant(&manifest.name, &manifest.requests.native)),
+        });
     }
     let deploys = DeployGrants {
         artifacts: artifacts::Grant::new(given.artifacts.unwrap_or_default()),
@@ -125,7 +156,18 @@ fn decide(
             return Err(NotGranted::Deploys { capability, key });
         }
     }
-    Ok(Grants { files, deploys })
+    Ok(Grants { files, native, deploys })
+}
+
+/// What an operator writes to grant what is requested.
+fn native_grant(name: &str, requested: &BTreeMap<String, Vec<String>>) -> String {
+    let symbols = requested.values().map(Vec::len).sum::<usize>();
+    let of_library = |(library, symbols_of): (&String, &Vec<String>)| match symbols > SPELLED_OUT {
+        true => format!("{library:?} = [\"*\"]"),
+        false => format!("{library:?} = {symbols_of:?}"),
+    };
+    let libraries: Vec<String> = requested.iter().map(of_library).collect();
+    format!("[plugins.grants.{name}] native = {{ {} }}", libraries.join(", "))
 }
 
 /// `cardcage:host/files` of `cardcage:host/files@0.1.0`.

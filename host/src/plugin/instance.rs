@@ -17,7 +17,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::bindings::{Probe, ProbePre};
 use super::convert;
 use super::runtime::Runtime;
-use crate::capability::{Patience, deploys::Deploys, files::Files, kernel::Kernel, log};
+use crate::capability::{Patience, deploys::Deploys, files::Files, kernel::Kernel, log, native::Native};
 use crate::model::{Readings, Support};
 
 /// Linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
@@ -45,6 +45,7 @@ pub(super) struct State {
     kernel: Kernel,
     files: Files,
     log: log::Log,
+    native: Native,
     pub(super) deploys: Deploys,
 }
 
@@ -63,6 +64,11 @@ impl State {
     pub(super) fn log(&mut self) -> &mut log::Log {
         self.host_calls += 1;
         &mut self.log
+    }
+
+    pub(super) fn native(&mut self) -> &mut Native {
+        self.host_calls += 1;
+        &mut self.native
     }
 
     pub(super) fn deploys(&mut self) -> &mut Deploys {
@@ -193,6 +199,8 @@ pub struct Sampled {
 pub struct Capabilities {
     pub kernel: Kernel,
     pub files: Files,
+    /// For probes; backends have none of it.
+    pub native: Native,
     pub patience: Patience,
     pub lines: log::Lines,
     pub(super) pool: Pool,
@@ -337,7 +345,7 @@ fn thread_time() -> Duration {
 
 /// A store with its limits.
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
-    let Capabilities { kernel, files, patience, lines, pool, deploys } = capabilities;
+    let Capabilities { kernel, files, native, patience, lines, pool, deploys } = capabilities;
     let output = log::guest::Output::new(lines.clone());
     let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
     let mut table = ResourceTable::new();
@@ -346,7 +354,9 @@ pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Dur
     let log = log::Log(lines);
     patience.begin(deadline);
     let deadline = Instant::now() + deadline;
-    let state = State { wasi, table, limits, deadline, patience, host_calls: 0, kernel, files, log, deploys };
+    let host_calls = 0;
+    let state =
+        State { wasi, table, limits, deadline, patience, host_calls, kernel, files, log, native, deploys };
     let mut store = Store::new(runtime.engine(), state);
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(HANDED_OVER);

@@ -1,8 +1,10 @@
 //! What the plugins share, and what is made for each: from an admitted plugin to something that can be called.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cardcage_native::Native as Helper;
 use tokio::time::timeout;
 use wasmtime::component::Component;
 
@@ -18,6 +20,7 @@ use crate::capability::deploys::Deploys;
 use crate::capability::files::Files;
 use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
+use crate::capability::native::{self, Native};
 use crate::capability::{Neighbours, Patience, Readers, Roots, Turns};
 use crate::config::Config;
 use crate::error::{brief, chain};
@@ -38,6 +41,8 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Kit {
     pub runtime: Runtime,
     pub cache: Cache,
+    /// Of the helpers that call native libraries.
+    native: PathBuf,
     roots: Arc<Roots>,
     board: Arc<BoardFacts>,
     turns: Turns,
@@ -67,6 +72,8 @@ pub enum Linked {
 pub enum KitError {
     #[error("the WebAssembly engine cannot be set up: {0:#}")]
     Runtime(wasmtime::Error),
+    #[error("the agent cannot find out where it is installed: {0}")]
+    Installed(std::io::Error),
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
@@ -85,6 +92,7 @@ impl Kit {
         Ok(Self {
             runtime: Runtime::new().map_err(KitError::Runtime)?,
             cache: Cache::open(&config.state_dir)?,
+            native: native::executable().map_err(KitError::Installed)?,
             board: Arc::new(BoardFacts::new(Arc::clone(&roots), &config.board)),
             roots,
             turns: Turns::new(READS_AT_ONCE),
@@ -105,11 +113,23 @@ impl Kit {
         }
     }
 
+    /// What calls native libraries for a probe. No process runs before the first is opened, and none once this is dropped.
+    pub(super) fn native(&self, grants: &Grants, senses: &Senses) -> Arc<Helper> {
+        native::helper(self.native.clone(), &grants.native, senses.lines.clone())
+    }
+
+    /// For an instance of a probe.
+    pub(super) fn probe(&self, grants: &Grants, senses: &Senses, native: &Arc<Helper>) -> Capabilities {
+        let native = Native::new(Arc::clone(native), senses.patience.clone());
+        Capabilities { native, ..self.capabilities(grants, senses, Deploys::none()) }
+    }
+
     pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses, deploys: Deploys) -> Capabilities {
         let Senses { facts, paths, mounts, patience, lines, pool } = senses.clone();
         Capabilities {
             kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
             files: Files::new(grants.files.clone(), Arc::clone(&self.roots), paths),
+            native: Native::none(patience.clone()),
             patience,
             lines,
             pool,
@@ -158,7 +178,8 @@ impl Kit {
                 "is a deploy backend, which has nothing to sample; it is tried with POST /deploy".to_owned()
             );
         };
-        let capabilities = self.capabilities(&plugin.grants, &self.senses(&plugin.package), Deploys::none());
+        let senses = self.senses(&plugin.package);
+        let capabilities = self.probe(&plugin.grants, &senses, &self.native(&plugin.grants, &senses));
         let deadline = plugin.package.manifest.probe.deadline;
         let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
         let mut instance = instance.map_err(|error| chain(&error))?;

@@ -14,10 +14,15 @@ pub mod code {
     pub const UNAVAILABLE: &str = "unavailable";
     /// The board did not answer before the deadline; the source is set aside for a while.
     pub const BLOCKED: &str = "blocked";
-    /// Other reads took all the time of this call; what is slow is read in turn, so a later call will have it.
+    /// Other reads took all the time of this call; what is slow is read in turn, so a later call will have it. A function
+    /// of a vendor's library was not back in time.
     pub const LATE: &str = "late";
     /// Over a limit that the detail names.
     pub const TOO_LARGE: &str = "too-large";
+    /// A vendor's library ended the process that it was loaded in; see [`native`](crate::native).
+    pub const CRASHED: &str = "crashed";
+    /// From before that process ended: it is to be opened anew.
+    pub const CLOSED: &str = "closed";
     /// The argument or the content is malformed.
     pub const INVALID: &str = "invalid";
     /// The system refused.

@@ -10,6 +10,7 @@
 //! |------------|------------------------------------------------------------------|----------------------|
 //! | [`kernel`] | processor times, memory, mounts, interfaces, identity: typed     | every plugin has it  |
 //! | [`files`]  | files below the paths that the manifest requests (`/sys/class/…`) | the operator's       |
+//! | [`native`] | functions of vendors' shared libraries that the manifest requests  | the operator's       |
 //! | [`log`]    | lines in the agent's log ([`info!`] and its sisters)             | every plugin has it  |
 //! | [`clock`]  | time that runs evenly, for rates                                 | every plugin has it  |
 //!
@@ -116,6 +117,7 @@ pub mod device;
 pub mod files;
 pub mod kernel;
 pub mod log;
+pub mod native;
 pub mod processes;
 pub mod state;
 pub mod units;
