@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use cardcage_manifest::Manifest;
+use cardcage_manifest::{Manifest, Origin};
 
 use super::package::{Package, Role};
 use crate::capability::deploys::DeployGrants;
-use crate::capability::{artifacts, containers, files, processes};
+use crate::capability::{artifacts, containers, files, http, processes};
 use crate::config;
 
 /// Given to every plugin: a temperature is what boards are asked for, and nobody is harmed by reading one.
@@ -26,10 +26,14 @@ const FOR_ALL: [&str; 6] = [
 const FOR_BACKENDS: [&str; 4] =
     ["cardcage:host/artifacts", "cardcage:host/containers", "cardcage:host/processes", "cardcage:host/state"];
 
+/// What probes alone have: a deploy fetches through its own capability. The types come with it.
+const FOR_PROBES: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];
+
 /// What one plugin may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     pub files: files::Grant,
+    pub http: http::Grant,
     pub deploys: DeployGrants,
 }
 
@@ -43,10 +47,18 @@ pub enum NotGranted {
          give it what it requests with [plugins.grants.{name}] files = {requested:?}"
     )]
     Files { name: String, requested: Vec<PathBuf> },
+    #[error(
+        "imports wasi:http/outgoing-handler but is granted no host: \
+         give it where it may send requests with [plugins.grants.{name}] http = {}",
+        said(requested)
+    )]
+    Http { name: String, requested: Vec<Origin> },
     #[error("imports cardcage:host/{capability}, which is not granted: give it with {key}")]
     Deploys { capability: &'static str, key: String },
     #[error("imports {0}, which only deploy backends have")]
     NotForProbes(String),
+    #[error("imports {0}, which only probes have")]
+    NotForBackends(String),
     #[error("the grant is for the file with SHA-256 {pinned}, this one has {found}")]
     Pinned { pinned: String, found: String },
 }
@@ -89,12 +101,22 @@ fn decide(
     if let Some(import) = of_backends.filter(|_| *role == Role::Probe) {
         return Err(NotGranted::NotForProbes(import.clone()));
     }
+    let of_probes = imports.iter().find(|import| FOR_PROBES.contains(&interface(import)));
+    if let Some(import) = of_probes.filter(|_| *role != Role::Probe) {
+        return Err(NotGranted::NotForBackends(import.clone()));
+    }
     let imports = |name: &str| imports.iter().any(|import| interface(import) == name);
     let readable: Vec<PathBuf> = GIVEN_TO_ALL.iter().map(PathBuf::from).chain(given.files).collect();
     let files = files::Grant::new(&manifest.requests.files, &readable);
     if imports("cardcage:host/files") && files.is_empty() {
         let requested = manifest.requests.files.clone();
         return Err(NotGranted::Files { name: manifest.name.clone(), requested });
+    }
+    let trust = http::Trust { ca: given.http_ca, pins: given.http_pin.iter().map(|pin| pin.0).collect() };
+    let http = http::Grant::new(manifest.requests.http.clone(), given.http, trust);
+    if imports("wasi:http/outgoing-handler") && http.is_empty() {
+        let requested = manifest.requests.http.clone();
+        return Err(NotGranted::Http { name: manifest.name.clone(), requested });
     }
     let deploys = DeployGrants {
         artifacts: artifacts::Grant::new(given.artifacts.unwrap_or_default()),
@@ -112,7 +134,17 @@ fn decide(
             return Err(NotGranted::Deploys { capability, key });
         }
     }
-    Ok(Grants { files, deploys })
+    Ok(Grants { files, http, deploys })
+}
+
+/// Where a manifest says "anywhere", the operator says where.
+fn said(requested: &[Origin]) -> String {
+    let said =
+        |origin: &Origin| if origin.host == "*" { "https://HOST".to_owned() } else { origin.to_string() };
+    match requested.is_empty() {
+        true => "[\"HOST\"]; its manifest has to request it too, with requests.http".to_owned(),
+        false => format!("{:?}", requested.iter().map(said).collect::<Vec<_>>()),
+    }
 }
 
 /// `cardcage:host/files` of `cardcage:host/files@0.1.0`.
@@ -125,6 +157,7 @@ fn known(import: &str) -> bool {
     let interface = interface(import);
     FOR_ALL.contains(&interface)
         || FOR_BACKENDS.contains(&interface)
+        || FOR_PROBES.contains(&interface)
         || ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/", "wasi:sockets/"]
             .iter()
             .any(|package| interface.starts_with(package))
@@ -161,7 +194,7 @@ mod tests {
         let unknown = "cardcage:host/teleport@0.1.0";
         assert_eq!(granted(&[unknown], "[]", &[]), Err(NotGranted::Unknown(unknown.into())));
         assert!(matches!(
-            granted(&["wasi:http/outgoing-handler@0.2.0"], "[]", &[]),
+            granted(&["wasi:http/incoming-handler@0.2.0"], "[]", &[]),
             Err(NotGranted::Unknown(_))
         ));
         assert!(granted(&["wasi:cli/environment@0.2.9", "cardcage:host/kernel@0.1.0"], "[]", &[]).is_ok());
@@ -182,6 +215,26 @@ mod tests {
         assert!(asked(&backend, granted).is_ok());
         let refusal = asked(&backend, config::Grant::default()).unwrap_err().to_string();
         assert!(refusal.ends_with("[plugins.grants.floppy.containers]"), "{refusal}");
+    }
+
+    #[test]
+    fn requests_over_http_are_granted_to_probes_that_say_where_to() {
+        let decide = |role: &Role, requests: &str, given: &[&str]| {
+            let manifest = format!("name = \"bmc\"\nversion = \"1\"\n[requests]\nhttp = {requests}");
+            let imports = ["wasi:http/types@0.2.4".to_owned(), "wasi:http/outgoing-handler@0.2.4".to_owned()];
+            let http = given.iter().map(|text| Origin::parse(text).unwrap()).collect();
+            let given = config::Grant { http, ..config::Grant::default() };
+            decide(&imports, &Manifest::parse(&manifest).unwrap(), role, given)
+        };
+        assert!(decide(&Role::Probe, "[\"*\"]", &["https://10.0.0.5"]).is_ok());
+        let refusal = |requests, given| decide(&Role::Probe, requests, given).unwrap_err().to_string();
+        let words = "[plugins.grants.bmc] http = [\"https://HOST\", \"bmc.local:8443\"]";
+        let refused = refusal("[\"*\", \"bmc.local:8443\"]", &[]);
+        assert!(refused.ends_with(words), "{refused}");
+        assert!(refusal("[]", &["*"]).ends_with("requests.http"));
+        let backend = Role::Backend { kind: "floppy".into() };
+        let refused = decide(&backend, "[\"*\"]", &["*"]);
+        assert!(matches!(refused, Err(NotGranted::NotForBackends(_))), "{refused:?}");
     }
 
     #[test]

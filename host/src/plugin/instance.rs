@@ -9,11 +9,13 @@ use tokio::time::timeout;
 use wasmtime::component::{Component, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::bindings::{Probe, ProbePre};
 use super::convert;
 use super::runtime::Runtime;
-use crate::capability::{Patience, deploys::Deploys, files::Files, kernel::Kernel, log};
+use crate::capability::http::guest::Http;
+use crate::capability::{Patience, deploys::Deploys, files::Files, http, kernel::Kernel, log};
 use crate::model::{Readings, Support};
 
 /// Linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
@@ -38,6 +40,7 @@ pub(super) struct State {
     patience: Patience,
     pub(super) kernel: Kernel,
     pub(super) files: Files,
+    http: Http,
     pub(super) log: log::Log,
     pub(super) deploys: Deploys,
 }
@@ -45,6 +48,13 @@ pub(super) struct State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Http { ctx, hooks } = &mut self.http;
+        WasiHttpCtxView { hooks, table: &mut self.table, ctx }
     }
 }
 
@@ -164,6 +174,7 @@ pub struct Sampled {
 pub struct Capabilities {
     pub kernel: Kernel,
     pub files: Files,
+    pub http: http::Client,
     pub patience: Patience,
     pub lines: log::Lines,
     pub(super) pool: Pool,
@@ -264,16 +275,17 @@ impl Instance {
 
 /// A store with its limits.
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
-    let Capabilities { kernel, files, patience, lines, pool, deploys } = capabilities;
+    let Capabilities { kernel, files, http, patience, lines, pool, deploys } = capabilities;
     let output = log::guest::Output::new(lines.clone());
     let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);
     let limits = Limits { pool, ..Limits::default() };
     let log = log::Log(lines);
+    let http = Http::new(http, patience.clone());
     patience.begin(deadline);
     let deadline = Instant::now() + deadline;
-    let state = State { wasi, table, limits, deadline, patience, kernel, files, log, deploys };
+    let state = State { wasi, table, limits, deadline, patience, kernel, files, http, log, deploys };
     let mut store = Store::new(runtime.engine(), state);
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(HANDED_OVER);

@@ -14,6 +14,7 @@ use super::package::{Package, Role};
 use super::runtime::Runtime;
 use crate::capability::deploys::Deploys;
 use crate::capability::files::Files;
+use crate::capability::http;
 use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
 use crate::capability::{Neighbours, Patience, Readers, Roots, Turns};
@@ -44,6 +45,7 @@ pub(super) struct Senses {
     facts: Readers,
     paths: Readers,
     mounts: Readers,
+    http: http::Shared,
     patience: Patience,
     lines: Lines,
     pool: Pool,
@@ -91,6 +93,7 @@ impl Kit {
             facts: readers(FACT_READERS, Neighbours::Apart),
             paths: readers(PATH_READERS, Neighbours::Together),
             mounts: readers(PATH_READERS, Neighbours::Apart),
+            http: http::Shared::default(),
             patience,
             lines: Lines::new(package.name.clone()),
             pool: Pool::default(),
@@ -98,10 +101,11 @@ impl Kit {
     }
 
     pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses, deploys: Deploys) -> Capabilities {
-        let Senses { facts, paths, mounts, patience, lines, pool } = senses.clone();
+        let Senses { facts, paths, mounts, http, patience, lines, pool } = senses.clone();
         Capabilities {
             kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
             files: Files::new(grants.files.clone(), Arc::clone(&self.roots), paths),
+            http: http::Client::new(grants.http.clone(), http),
             patience,
             lines,
             pool,
