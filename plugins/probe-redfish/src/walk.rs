@@ -43,7 +43,6 @@ pub(crate) struct Walk {
     samples: u32,
 }
 
-#[derive(Clone)]
 enum Step {
     Root,
     AllChassis(String),
@@ -172,13 +171,12 @@ impl Walk {
             }
             Step::AllChassis(_) => self.learn_all_chassis(resource),
             Step::Chassis(path) => self.learn_chassis(path, resource),
-            Step::Sensors { chassis, path } => {
+            Step::Sensors { chassis, .. } => {
                 let whole = list(resource, "Members").any(|member| member.get("ReadingType").is_some());
                 if whole {
                     self.add(Kind::Sensors, chassis, self.path(step));
                     return;
                 }
-                let _ = path;
                 for member in list(resource, "Members").filter_map(id) {
                     self.add(Kind::Sensor, chassis, member);
                 }
