@@ -12,7 +12,7 @@ mod bmc; // asks
 mod readings; // JSON to sensors
 mod walk; // what there is, and whose turn it is
 
-use cardcage_sdk::http::Network;
+use cardcage_sdk::http::{Network, Request};
 use cardcage_sdk::{Error, Probe, Sample, Settings, clock};
 
 use walk::Walk;
@@ -32,7 +32,14 @@ struct RedfishSettings {
 
 impl Probe for Redfish {
     fn configure(settings: &Settings) -> Result<Self, Error> {
-        Ok(Self(Walk::new(settings.parse()?)))
+        let settings: RedfishSettings = settings.parse()?;
+        // What the manifest's schema cannot say. The operator reads the text in `cardcage-agent plugin list`.
+        let whole = Request::get(&settings.url).is_ok_and(|request| request.path() == "/");
+        if !whole {
+            let url = &settings.url;
+            return Err(Error::invalid(format!("url is {url:?}; it must be such as https://10.0.0.5")));
+        }
+        Ok(Self(Walk::new(settings)))
     }
 
     fn sample(&mut self) -> Result<Sample, Error> {
@@ -41,3 +48,17 @@ impl Probe for Redfish {
 }
 
 cardcage_sdk::export_probe!(Redfish);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_refused() {
+        for url in ["10.0.0.5", "https://10.0.0.5/redfish/v1", "https://user@bmc"] {
+            let settings = format!(r#"{{"url":"{url}","user":"","password":"","chassis":[],"requests":6}}"#);
+            let refusal = Redfish::configure(&Settings::from_json(settings)).err().unwrap();
+            assert!(refusal.detail.contains(url), "{refusal:?}");
+        }
+    }
+}

@@ -379,6 +379,8 @@ where
         }
         let frame = match Pin::new(&mut self.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => Some(self.take(frame)),
+            // Its connection ends at the same moment, and may be the first to say so.
+            Poll::Ready(Some(Err(_))) if Instant::now() >= self.until => Some(Err(HttpError::BodyLate)),
             Poll::Ready(Some(Err(error))) => {
                 let error = error.into();
                 Some(Err(match error.downcast::<hyper::Error>() {
