@@ -8,29 +8,32 @@ type Error = Box<dyn std::error::Error>;
 fn main() -> Result<(), Error> {
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let workspace = tests.join("..").canonicalize()?;
-    for input in ["tests/guests", "sdk/rust", "wit"] {
+    for input in ["tests/guests", "plugins/probe-redfish", "sdk/rust", "wit"] {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     for guest in std::fs::read_dir(tests.join("guests"))? {
         let guest = guest?.file_name().into_string().map_err(|name| format!("{name:?} is no guest"))?;
-        let built = build(&workspace, &out, &guest)?;
+        let built = build(&workspace, &out, &format!("guest-{guest}"))?;
         let component = format!("guest_{}.wasm", guest.replace('-', "_"));
         std::fs::copy(built.join(component), out.join(format!("{guest}.wasm")))?;
     }
+    // The examples for vendors that nothing else builds for WebAssembly.
+    let built = build(&workspace, &out, "probe-redfish")?;
+    std::fs::copy(built.join("probe_redfish.wasm"), out.join("probe-redfish.wasm"))?;
     Ok(())
 }
 
 /// As the agent's build script builds the built-in plugins: a target directory of its own, because the outer cargo holds
 /// the lock of the other, and no flags that were meant for the outer target. Each guest by itself: built with others, a
 /// guest without std would get what their dependencies bring, std among it.
-fn build(workspace: &Path, out: &Path, guest: &str) -> Result<PathBuf, Error> {
+fn build(workspace: &Path, out: &Path, package: &str) -> Result<PathBuf, Error> {
     let target = out.join("guests");
     let mut cargo = Command::new(std::env::var("CARGO")?);
     cargo.current_dir(workspace).env("CARGO_TARGET_DIR", &target);
     cargo.args(["build", "--locked", "--profile", "guest", "--target", "wasm32-wasip2"]);
-    cargo.args(["--package", &format!("guest-{guest}")]);
+    cargo.args(["--package", package]);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let meant_for_outer = ["RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"]
@@ -45,7 +48,7 @@ fn build(workspace: &Path, out: &Path, guest: &str) -> Result<PathBuf, Error> {
     match cargo.status()?.success() {
         true => Ok(target.join("wasm32-wasip2/guest")),
         false => Err(format!(
-            "the guest {guest} does not build (see above; a missing target: rustup target add wasm32-wasip2)"
+            "{package} does not build (see above; a missing target: rustup target add wasm32-wasip2)"
         )
         .into()),
     }

@@ -179,7 +179,7 @@ fn a_built_in_plugin_uses_nothing_that_a_vendor_cannot() {
         let (_, dependencies) = text.split_once("\n[dependencies]\n").unwrap();
         let own: Vec<_> = dependencies.lines().take_while(|line| !line.starts_with('[')).collect();
         // The two crates of sdk/, which a vendor has.
-        let for_vendors = ["cardcage-sdk.", "cardcage-bar."];
+        let for_vendors = ["cardcage-sdk.", "cardcage-sdk =", "cardcage-bar."];
         let of_ours = own.iter().filter(|line| {
             line.starts_with("cardcage") && !for_vendors.iter().any(|name| line.starts_with(name))
         });

@@ -14,6 +14,7 @@ pub mod artifacts;
 pub mod containers;
 pub mod deploys;
 pub mod files;
+pub mod http;
 pub mod kernel;
 pub mod log;
 pub mod mechanisms;

@@ -46,6 +46,9 @@ pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an
   ]
   [plugins.grants.acme-psu]          # what the plugin of that name is given
   files = ["/sys/class/acme"]        # files and folders that it may read
+  http = ["https://10.0.0.5", "bmc.local:8443"] # where it may send requests, by scheme, name and port; "*" for anywhere
+  http_ca = "/etc/cardcage/bmc-ca.crt" # whom it trusts there; default: /etc/ssl/certs/ca-certificates.crt
+  http_pin = ["sha256:0000000000000000000000000000000000000000000000000000000000000000"] # or these certificates alone
   sha256 = "0000000000000000000000000000000000000000000000000000000000000000" # only this file
   signer = "ed25519:CJ0Y7vm0zZF8ffd3Z5O8fEkLBPBxSyDhuAsThuJRvLA=" # only what it signed
   artifacts = ["repo.example:8080"]  # repositories that it may fetch from; "*" for any

@@ -10,6 +10,7 @@ mod deploy; // what is started and stopped on boards
 mod fleet; // a manager and its boards
 mod folder; // files that are no plugins
 mod hostile; // plugins that misbehave
+mod http; // what probes ask over the network
 mod lab; // kernels that are not here
 mod live; // files that come, change and go
 mod networks; // several machines, several networks

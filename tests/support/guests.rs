@@ -20,6 +20,8 @@ macro_rules! guest {
 
 /// A vendor's plugin for a board of its own, well-behaved, five samples a second.
 pub const ACME_BOARD: Guest = guest!("acme-board");
+/// Asks one address over HTTP in every sample.
+pub const ASKS_HTTP: Guest = guest!("asks-http");
 /// A vendor's backend for programs that are started once, well-behaved.
 pub const DEPLOY_ONESHOT: Guest = guest!("deploy-oneshot");
 /// A backend that does whatever an order's `file` says.
@@ -32,13 +34,19 @@ pub const LOOPS_AT_START: Guest = guest!("loops-at-start");
 pub const PANICS_WITHOUT_STD: Guest = guest!("panics-without-std");
 /// A probe that imports the container engine.
 pub const PROBE_THAT_DEPLOYS: Guest = guest!("probe-that-deploys");
+/// The example of a probe that asks a management controller, from `plugins/`.
+pub const REDFISH: Guest = Guest {
+    component: include_bytes!(concat!(env!("OUT_DIR"), "/probe-redfish.wasm")),
+    manifest: include_str!("../../plugins/probe-redfish/plugin.toml"),
+};
 /// A probe and a backend in one file.
 pub const TWO_ROLES: Guest = guest!("two-roles");
 
 impl Guest {
     /// All of them that run.
-    pub(crate) const ALL: [(&str, Self); 6] = [
+    pub(crate) const ALL: [(&str, Self); 7] = [
         ("acme-board", ACME_BOARD),
+        ("asks-http", ASKS_HTTP),
         ("deploy-oneshot", DEPLOY_ONESHOT),
         ("hostile-backend", HOSTILE_BACKEND),
         ("hostile", HOSTILE),

@@ -48,8 +48,8 @@ pub use disk::FullDisk;
 pub use engine::Engine;
 pub use executables::executable;
 pub use guests::{
-    ACME_BOARD, DEPLOY_ONESHOT, Guest, HOSTILE, HOSTILE_BACKEND, LOOPS_AT_START, PANICS_WITHOUT_STD,
-    PROBE_THAT_DEPLOYS, TWO_ROLES,
+    ACME_BOARD, ASKS_HTTP, DEPLOY_ONESHOT, Guest, HOSTILE, HOSTILE_BACKEND, LOOPS_AT_START,
+    PANICS_WITHOUT_STD, PROBE_THAT_DEPLOYS, REDFISH, TWO_ROLES,
 };
 pub use http::{Answer, connect_from, delete, get, get_from, post, post_from};
 pub use lab_board::{Console, LabBoard, Suite};

@@ -47,7 +47,9 @@ fn warm() -> PathBuf {
     let all =
         |name| format!("[plugins.grants.{name}]\nartifacts = [\"*\"]\ncontainers = {{}}\nprocesses = {{}}\n");
     let grants = ["deploy-oneshot", "hostile-backend"].map(all).concat();
-    std::fs::write(&config, format!("state_dir = {state_dir:?}\n{grants}")).unwrap();
+    let http = "[plugins.grants.asks-http]\nhttp = [\"*\"]\n\
+                [plugins.settings.asks-http]\nurl = \"http://127.0.0.1\"\n";
+    std::fs::write(&config, format!("state_dir = {state_dir:?}\n{grants}{http}")).unwrap();
     let warmed = Command::new(agent).args(["plugin", "warm", "--config"]).arg(config).output().unwrap();
     assert!(warmed.status.success(), "the plugins cannot be compiled: {warmed:?}");
     compiled

@@ -64,7 +64,8 @@ impl Patience {
         *self.lock() = Some(Instant::now() + deadline * 3 / 4);
     }
 
-    fn left(&self) -> Duration {
+    /// The longest time that it can still wait.
+    pub fn left(&self) -> Duration {
         match self.until() {
             Some(until) => until.saturating_duration_since(Instant::now()),
             None => Duration::MAX,

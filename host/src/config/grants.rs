@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cardcage_manifest::Origin;
 use cardcage_signature::PublicKey;
 use serde::Deserialize;
 
@@ -17,6 +18,12 @@ pub struct Grant {
     pub files: Vec<PathBuf>,
     /// By library, the functions of it that may be called; `"*"` for all that the plugin requests of that library.
     pub native: BTreeMap<String, Vec<String>>,
+    /// Where it may send HTTP requests, as `https://host`, `host:port` or `host`. By name: whom the board's resolver finds.
+    pub http: Vec<Origin>,
+    /// Certificates that it trusts there, as a PEM file; default: the system's.
+    pub http_ca: Option<PathBuf>,
+    /// Certificates that it trusts as they are, in place of those, as `sha256:` and 64 hexadecimal digits.
+    pub http_pin: Vec<Pin>,
     /// Only the file with this SHA-256 may use the grant.
     pub sha256: Option<String>,
     /// Only a file that this key signed may use the grant.
@@ -54,6 +61,37 @@ pub struct Processes {
 impl Default for Containers {
     fn default() -> Self {
         Self { mounts: Vec::new(), networks: Vec::new(), ports: Ports(vec![(1024, u16::MAX)]) }
+    }
+}
+
+/// The SHA-256 of a certificate, as it is on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pin(pub [u8; 32]);
+
+impl Pin {
+    /// Colons between the bytes, as `openssl x509 -fingerprint -sha256` prints them, may stay.
+    fn parse(text: &str) -> Option<Self> {
+        let digits: Vec<u8> = text.strip_prefix("sha256:")?.bytes().filter(|byte| *byte != b':').collect();
+        let mut pin = [0; 32];
+        if digits.len() != 2 * pin.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        for (byte, pair) in pin.iter_mut().zip(digits.chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(pin))
+    }
+}
+
+impl<'de> Deserialize<'de> for Pin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "{text:?} is not the SHA-256 of a certificate: \"sha256:\" and 64 hexadecimal digits, as \
+                 `openssl x509 -noout -fingerprint -sha256` prints"
+            ))
+        })
     }
 }
 
@@ -117,6 +155,9 @@ impl Grant {
                 )
             })?;
         }
+        if let Some(path) = &self.http_ca {
+            absolute(path, || format!("plugins.grants.{plugin}.http_ca"))?;
+        }
         let mounts = self.containers.iter().flat_map(|containers| &containers.mounts);
         for mount in mounts.filter(|mount| !is_volume(mount)) {
             absolute(Path::new(mount), || format!("plugins.grants.{plugin}.containers.mounts"))?;
@@ -146,6 +187,22 @@ fn absolute(path: &Path, key: impl Fn() -> String) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pin_is_the_digest_of_a_certificate() {
+        let digits = "0123456789abcdef".repeat(4);
+        assert_eq!(Pin::parse(&format!("sha256:{digits}")).unwrap().0[..2], [0x01, 0x23]);
+        let colons: Vec<_> =
+            digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
+        assert_eq!(
+            Pin::parse(&format!("sha256:{}", colons.join(":"))),
+            Pin::parse(&format!("sha256:{digits}"))
+        );
+        for wrong in [digits.clone(), format!("sha256:{}", &digits[1..]), format!("sha256:é{}", &digits[2..])]
+        {
+            assert_eq!(Pin::parse(&wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn ports_are_ranges() {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cardcage_manifest::Manifest;
+use cardcage_manifest::{Manifest, Origin};
 use cardcage_signature::KeyId;
 
 use super::package::{Package, Role};
 use crate::capability::deploys::DeployGrants;
-use crate::capability::{artifacts, containers, files, native, processes};
+use crate::capability::{artifacts, containers, files, http, native, processes};
 use crate::config;
 
 /// Given to every plugin: a temperature is what boards are asked for, and nobody is harmed by reading one.
@@ -28,8 +28,8 @@ const FOR_ALL: [&str; 6] = [
 const FOR_BACKENDS: [&str; 4] =
     ["cardcage:host/artifacts", "cardcage:host/containers", "cardcage:host/processes", "cardcage:host/state"];
 
-/// Those of probes.
-const FOR_PROBES: [&str; 1] = [NATIVE];
+/// What probes alone have: a deploy fetches through its own capability. The types of wasi:http come with it.
+const FOR_PROBES: [&str; 3] = [NATIVE, "wasi:http/outgoing-handler", "wasi:http/types"];
 
 const NATIVE: &str = "cardcage:host/native";
 
@@ -41,6 +41,7 @@ const SPELLED_OUT: usize = 32;
 pub struct Grants {
     pub files: files::Grant,
     pub native: native::Grant,
+    pub http: http::Grant,
     pub deploys: DeployGrants,
 }
 
@@ -60,6 +61,12 @@ pub enum NotGranted {
     NativeNotRequested,
     #[error("what it is granted of native libraries is too much: {0}")]
     NativeLimit(cardcage_native::Error),
+    #[error(
+        "imports wasi:http/outgoing-handler but is granted no host: \
+         give it where it may send requests with [plugins.grants.{name}] http = {}",
+        said(requested)
+    )]
+    Http { name: String, requested: Vec<Origin> },
     #[error("imports cardcage:host/{capability}, which is not granted: give it with {key}")]
     Deploys { capability: &'static str, key: String },
     #[error("imports {0}, which only deploy backends have")]
@@ -140,6 +147,12 @@ fn decide(
             false => NotGranted::Native(native_grant(&manifest.name, &manifest.requests.native)),
         });
     }
+    let trust = http::Trust { ca: given.http_ca, pins: given.http_pin.iter().map(|pin| pin.0).collect() };
+    let http = http::Grant::new(manifest.requests.http.clone(), given.http, trust);
+    if imports("wasi:http/outgoing-handler") && http.is_empty() {
+        let requested = manifest.requests.http.clone();
+        return Err(NotGranted::Http { name: manifest.name.clone(), requested });
+    }
     let deploys = DeployGrants {
         artifacts: artifacts::Grant::new(given.artifacts.unwrap_or_default()),
         containers: containers::Grant::new(given.containers),
@@ -156,7 +169,7 @@ fn decide(
             return Err(NotGranted::Deploys { capability, key });
         }
     }
-    Ok(Grants { files, native, deploys })
+    Ok(Grants { files, native, http, deploys })
 }
 
 /// What an operator writes to grant what is requested.
@@ -170,6 +183,16 @@ fn native_grant(name: &str, requested: &BTreeMap<String, Vec<String>>) -> String
     format!("[plugins.grants.{name}] native = {{ {} }}", libraries.join(", "))
 }
 
+/// Where a manifest says "anywhere", the operator says where.
+fn said(requested: &[Origin]) -> String {
+    let said =
+        |origin: &Origin| if origin.host == "*" { "https://HOST".to_owned() } else { origin.to_string() };
+    match requested.is_empty() {
+        true => "[\"HOST\"]; its manifest has to request it too, with requests.http".to_owned(),
+        false => format!("{:?}", requested.iter().map(said).collect::<Vec<_>>()),
+    }
+}
+
 /// `cardcage:host/files` of `cardcage:host/files@0.1.0`.
 fn interface(import: &str) -> &str {
     import.split_once('@').map_or(import, |(interface, _)| interface)
@@ -180,6 +203,7 @@ fn known(import: &str) -> bool {
     let interface = interface(import);
     FOR_ALL.contains(&interface)
         || FOR_BACKENDS.contains(&interface)
+        || FOR_PROBES.contains(&interface)
         || ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/", "wasi:sockets/"]
             .iter()
             .any(|package| interface.starts_with(package))
@@ -216,7 +240,7 @@ mod tests {
         let unknown = "cardcage:host/teleport@0.1.0";
         assert_eq!(granted(&[unknown], "[]", &[]), Err(NotGranted::Unknown(unknown.into())));
         assert!(matches!(
-            granted(&["wasi:http/outgoing-handler@0.2.0"], "[]", &[]),
+            granted(&["wasi:http/incoming-handler@0.2.0"], "[]", &[]),
             Err(NotGranted::Unknown(_))
         ));
         assert!(granted(&["wasi:cli/environment@0.2.9", "cardcage:host/kernel@0.1.0"], "[]", &[]).is_ok());
@@ -237,6 +261,26 @@ mod tests {
         assert!(asked(&backend, granted).is_ok());
         let refusal = asked(&backend, config::Grant::default()).unwrap_err().to_string();
         assert!(refusal.ends_with("[plugins.grants.floppy.containers]"), "{refusal}");
+    }
+
+    #[test]
+    fn requests_over_http_are_granted_to_probes_that_say_where_to() {
+        let decide = |role: &Role, requests: &str, given: &[&str]| {
+            let manifest = format!("name = \"bmc\"\nversion = \"1\"\n[requests]\nhttp = {requests}");
+            let imports = ["wasi:http/types@0.2.4".to_owned(), "wasi:http/outgoing-handler@0.2.4".to_owned()];
+            let http = given.iter().map(|text| Origin::parse(text).unwrap()).collect();
+            let given = config::Grant { http, ..config::Grant::default() };
+            decide(&imports, &Manifest::parse(&manifest).unwrap(), role, given)
+        };
+        assert!(decide(&Role::Probe, "[\"*\"]", &["https://10.0.0.5"]).is_ok());
+        let refusal = |requests, given| decide(&Role::Probe, requests, given).unwrap_err().to_string();
+        let words = "[plugins.grants.bmc] http = [\"https://HOST\", \"bmc.local:8443\"]";
+        let refused = refusal("[\"*\", \"bmc.local:8443\"]", &[]);
+        assert!(refused.ends_with(words), "{refused}");
+        assert!(refusal("[]", &["*"]).ends_with("requests.http"));
+        let backend = Role::Backend { kind: "floppy".into() };
+        let refused = decide(&backend, "[\"*\"]", &["*"]);
+        assert!(matches!(refused, Err(NotGranted::NotForBackends(_))), "{refused:?}");
     }
 
     #[test]

@@ -13,11 +13,15 @@ use tokio::time::timeout;
 use wasmtime::component::{Component, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::bindings::{Probe, ProbePre};
 use super::convert;
 use super::runtime::Runtime;
-use crate::capability::{Patience, deploys::Deploys, files::Files, kernel::Kernel, log, native::Native};
+use crate::capability::http::guest::Http;
+use crate::capability::{
+    Patience, deploys::Deploys, files::Files, http, kernel::Kernel, log, native::Native,
+};
 use crate::model::{Readings, Support};
 
 /// Linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
@@ -44,6 +48,7 @@ pub(super) struct State {
     host_calls: u64,
     kernel: Kernel,
     files: Files,
+    http: Http,
     log: log::Log,
     native: Native,
     pub(super) deploys: Deploys,
@@ -80,6 +85,13 @@ impl State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Http { ctx, hooks } = &mut self.http;
+        WasiHttpCtxView { hooks, table: &mut self.table, ctx }
     }
 }
 
@@ -201,6 +213,7 @@ pub struct Capabilities {
     pub files: Files,
     /// For probes; backends have none of it.
     pub native: Native,
+    pub http: http::Client,
     pub patience: Patience,
     pub lines: log::Lines,
     pub(super) pool: Pool,
@@ -345,18 +358,31 @@ fn thread_time() -> Duration {
 
 /// A store with its limits.
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
-    let Capabilities { kernel, files, native, patience, lines, pool, deploys } = capabilities;
+    let Capabilities { kernel, files, http, native, patience, lines, pool, deploys } = capabilities;
     let output = log::guest::Output::new(lines.clone());
     let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);
     let limits = Limits { pool, ..Limits::default() };
     let log = log::Log(lines);
+    let http = Http::new(http, patience.clone());
     patience.begin(deadline);
     let deadline = Instant::now() + deadline;
     let host_calls = 0;
-    let state =
-        State { wasi, table, limits, deadline, patience, host_calls, kernel, files, log, native, deploys };
+    let state = State {
+        wasi,
+        table,
+        limits,
+        deadline,
+        patience,
+        host_calls,
+        kernel,
+        files,
+        http,
+        log,
+        native,
+        deploys,
+    };
     let mut store = Store::new(runtime.engine(), state);
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(HANDED_OVER);

@@ -18,6 +18,7 @@ use super::package::{Package, Role};
 use super::runtime::Runtime;
 use crate::capability::deploys::Deploys;
 use crate::capability::files::Files;
+use crate::capability::http;
 use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
 use crate::capability::native::{self, Native};
@@ -55,6 +56,7 @@ pub(super) struct Senses {
     facts: Readers,
     paths: Readers,
     mounts: Readers,
+    http: http::Shared,
     patience: Patience,
     lines: Lines,
     pool: Pool,
@@ -107,6 +109,7 @@ impl Kit {
             facts: readers(FACT_READERS, Neighbours::Apart),
             paths: readers(PATH_READERS, Neighbours::Together),
             mounts: readers(PATH_READERS, Neighbours::Apart),
+            http: http::Shared::default(),
             patience,
             lines: Lines::new(package.name.clone()),
             pool: Pool::default(),
@@ -125,11 +128,12 @@ impl Kit {
     }
 
     pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses, deploys: Deploys) -> Capabilities {
-        let Senses { facts, paths, mounts, patience, lines, pool } = senses.clone();
+        let Senses { facts, paths, mounts, http, patience, lines, pool } = senses.clone();
         Capabilities {
             kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
             files: Files::new(grants.files.clone(), Arc::clone(&self.roots), paths),
             native: Native::none(patience.clone()),
+            http: http::Client::new(grants.http.clone(), http),
             patience,
             lines,
             pool,

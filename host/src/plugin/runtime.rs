@@ -26,6 +26,8 @@ pub struct Runtime {
     own: Linker<State>,
     /// The same with base WASI, made when the first plugin asks for it: that is two hundred functions more.
     with_wasi: OnceLock<Result<Linker<State>, String>>,
+    /// And that with requests over HTTP, for the few that send any.
+    with_http: OnceLock<Result<Linker<State>, String>>,
     clock: Clock,
 }
 
@@ -37,7 +39,7 @@ impl Runtime {
         add_capabilities(&mut own)?;
         bindings::clocks::monotonic_clock::add_to_linker::<State, WasiClocks>(&mut own, State::clocks)?;
         let clock = Clock::start(engine.weak())?;
-        Ok(Self { engine, own, with_wasi: OnceLock::new(), clock })
+        Ok(Self { engine, own, with_wasi: OnceLock::new(), with_http: OnceLock::new(), clock })
     }
 
     pub const fn engine(&self) -> &Engine {
@@ -53,9 +55,14 @@ impl Runtime {
         let base_wasi = |import: &String| {
             import.starts_with("wasi:") && !import.starts_with("wasi:clocks/monotonic-clock@")
         };
-        let linker = match imports.iter().any(base_wasi) {
-            true => self.with_wasi.get_or_init(|| with_wasi(&self.engine)).as_ref().map_err(Clone::clone)?,
-            false => &self.own,
+        let linker = match () {
+            () if imports.iter().any(|import| import.starts_with("wasi:http/")) => {
+                self.with_http.get_or_init(|| with_http(&self.engine)).as_ref().map_err(Clone::clone)?
+            }
+            () if imports.iter().any(base_wasi) => {
+                self.with_wasi.get_or_init(|| with_wasi(&self.engine)).as_ref().map_err(Clone::clone)?
+            }
+            () => &self.own,
         };
         linker.instantiate_pre(component).map_err(|error| format!("{error:#}"))
     }
@@ -81,6 +88,14 @@ fn with_wasi(engine: &Engine) -> Result<Linker<State>, String> {
     let mut linker = Linker::new(engine);
     add_capabilities(&mut linker)
         .and_then(|()| wasmtime_wasi::p2::add_to_linker_async(&mut linker))
+        .map(|()| linker)
+        .map_err(|error| format!("{error:#}"))
+}
+
+/// What is asked for and what is answered, but not `incoming-handler`: a plugin serves nobody.
+fn with_http(engine: &Engine) -> Result<Linker<State>, String> {
+    let mut linker = with_wasi(engine)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)
         .map(|()| linker)
         .map_err(|error| format!("{error:#}"))
 }

@@ -11,6 +11,7 @@
 //! | [`kernel`] | processor times, memory, mounts, interfaces, identity: typed     | every plugin has it  |
 //! | [`files`]  | files below the paths that the manifest requests (`/sys/class/…`) | the operator's       |
 //! | [`native`] | functions of vendors' shared libraries that the manifest requests  | the operator's       |
+//! | `http`     | requests to hosts that the manifest requests (cargo feature `http`) | the operator's      |
 //! | [`log`]    | lines in the agent's log ([`info!`] and its sisters)             | every plugin has it  |
 //! | [`clock`]  | time that runs evenly, for rates                                 | every plugin has it  |
 //!
@@ -115,6 +116,8 @@ pub mod containers;
 pub mod deploy;
 pub mod device;
 pub mod files;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod kernel;
 pub mod log;
 pub mod native;
