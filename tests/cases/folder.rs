@@ -180,6 +180,18 @@ fn one_folder_serves_boards_of_several_kinds() {
 }
 
 #[test]
+fn memory_that_its_manifest_does_not_ask_for() {
+    let manifest = format!("{}\n[limits]\nmemory = \"2MiB\"\n", HOSTILE.manifest);
+    let manifest = manifest.replacen("default = \"behaves\"", "default = \"grows-memory\"", 1);
+    let siege = Siege::with(|plan| plan.plugin("hostile.wasm", HOSTILE.packed_with(&manifest)));
+    siege.until_ended("hostile", "refused more than 2 MiB of memory");
+    siege.answers();
+    let too_much = format!("{}\n[limits]\nmemory = \"65MiB\"\n", HOSTILE.manifest);
+    // Too much to be packed at all: somebody else packed it.
+    assert!(cardcage_manifest::pack(HOSTILE.component, &too_much).is_err());
+}
+
+#[test]
 fn a_name_that_leads_out_of_the_folder() {
     let climbs = forged(&HOSTILE.packed(), "name = \"hostile\"", "name = \"../hos\"\n");
     check_refused("climbs", "the manifest's name is \"../hos\"", |plan| plan.plugin("climbs.wasm", climbs));
@@ -229,7 +241,7 @@ fn what_is_no_file_is_not_looked_at() {
     });
     let names: Vec<_> = siege.agent.plugins().into_iter().map(|plugin| plugin.name).collect();
     let backends = ["deploy-bar", "deploy-docker"];
-    let probes = ["disk", "gpu", "hwmon", "identity", "memory", "network"];
+    let probes = ["disk", "gpu", "gpu-nvidia", "hwmon", "identity", "memory", "network"];
     assert_eq!(names, [&["acme-board", "cpu"][..], &backends, &probes].concat());
     siege.answers();
 }

@@ -44,7 +44,13 @@ impl Admitted {
 
     /// What of that it is given.
     pub fn given(&self) -> Vec<String> {
-        self.grants.files.paths().map(|path| format!("files {}", path.display())).collect()
+        let Grants { files, http, native, .. } = &self.grants;
+        let files = files.paths().map(|path| format!("files {}", path.display()));
+        let http = http.given().map(|origin| format!("http {origin}"));
+        let requested = self.package.manifest.requests.native.keys();
+        let native = requested.filter(|library| native.inner().library(library).is_ok());
+        let native = native.map(|library| format!("native {library}"));
+        files.chain(http).chain(native).collect()
     }
 
     pub fn trust(&self) -> Option<&str> {

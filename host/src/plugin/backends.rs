@@ -186,7 +186,7 @@ impl PluginBackends {
         let served = self.served(kind).await?;
         let plugin = &served.plugin;
         let deploys = self.deploys(&served, work, seen);
-        let capabilities = served.kit.capabilities(&plugin.grants, &served.senses, deploys);
+        let capabilities = served.kit.capabilities(plugin, &served.senses, deploys);
         let linked = served.linked().await?;
         let answer = linked.ask(&served.kit.runtime, capabilities, &plugin.settings, question).await;
         served.rest();

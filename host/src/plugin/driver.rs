@@ -146,7 +146,7 @@ impl Driver {
         let before = *spent;
         let probe = &self.plugin.package.manifest.probe;
         let runtime = &self.kit.runtime;
-        let capabilities = self.kit.probe(&self.plugin.grants, &self.senses, &self.native);
+        let capabilities = self.kit.probe(&self.plugin, &self.senses, &self.native);
         let mut instance = match Instance::start(runtime, linked, capabilities, probe.deadline).await {
             Ok(instance) => instance,
             Err(error) => return End::Failed(error),

@@ -24,8 +24,8 @@ use crate::capability::{
 };
 use crate::model::{Readings, Support};
 
-/// Linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
-const MEMORY: usize = 64 << 20;
+/// Most linear memory of one plugin, over all its memories. A Python guest has 40 MiB. [`CallError::Memory`] names it.
+const MEMORY: usize = cardcage_manifest::Limits::MOST_MEMORY;
 /// Linear memory of all instances of one plugin: a backend has one for each call, and there may be many calls.
 const POOL: usize = 4 * MEMORY;
 /// Entries of all its tables.
@@ -90,6 +90,7 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.host_calls += 1;
         let Http { ctx, hooks } = &mut self.http;
         WasiHttpCtxView { hooks, table: &mut self.table, ctx }
     }
@@ -114,6 +115,8 @@ impl Pool {
 #[derive(Debug, Default)]
 struct Limits {
     memory: usize,
+    /// What it has at most: less than [`MEMORY`] where its manifest asks for less.
+    most_memory: usize,
     table_entries: usize,
     refused: bool,
     pool: Pool,
@@ -151,7 +154,7 @@ impl ResourceLimiter for Limits {
             self.refused = true;
             return Ok(false);
         }
-        let fits = self.grow(|limits| &mut limits.memory, current, desired, MEMORY);
+        let fits = self.grow(|limits| &mut limits.memory, current, desired, self.most_memory);
         if !fits {
             self.pool.give_back(more);
         }
@@ -181,8 +184,8 @@ impl ResourceLimiter for Limits {
 pub enum CallError {
     #[error("did not answer within {0:?}")]
     Deadline(Duration),
-    #[error("trapped after it was refused more than 64 MiB of memory: {0}")]
-    Memory(String),
+    #[error("trapped after it was refused more than {limit} MiB of memory: {what}")]
+    Memory { limit: usize, what: String },
     #[error("computed for {0:?} without a pause")]
     Breathless(Duration),
     #[error("called more than {0} times")]
@@ -217,6 +220,8 @@ pub struct Capabilities {
     pub patience: Patience,
     pub lines: log::Lines,
     pub(super) pool: Pool,
+    /// Linear memory that it may have, in bytes.
+    pub(super) memory: usize,
     /// For backends; probes have none of it.
     pub deploys: Deploys,
 }
@@ -358,12 +363,12 @@ fn thread_time() -> Duration {
 
 /// A store with its limits.
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
-    let Capabilities { kernel, files, http, native, patience, lines, pool, deploys } = capabilities;
+    let Capabilities { kernel, files, http, native, patience, lines, pool, memory, deploys } = capabilities;
     let output = log::guest::Output::new(lines.clone());
     let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);
-    let limits = Limits { pool, ..Limits::default() };
+    let limits = Limits { pool, most_memory: memory, ..Limits::default() };
     let log = log::Log(lines);
     let http = Http::new(http, patience.clone());
     patience.begin(deadline);
@@ -402,7 +407,7 @@ pub(super) fn ended(store: &Store<State>, error: &wasmtime::Error, deadline: Dur
     // The first line names the frames, the root cause names the trap.
     let what = convert::text(error.root_cause().to_string(), 512);
     match store.data().limits.refused {
-        true => CallError::Memory(what),
+        true => CallError::Memory { limit: store.data().limits.most_memory >> 20, what },
         false => CallError::Trap(what),
     }
 }
@@ -414,7 +419,7 @@ mod tests {
     #[test]
     fn the_instances_of_one_plugin_share_what_it_may_have() {
         let pool = Pool::default();
-        let instance = || Limits { pool: pool.clone(), ..Limits::default() };
+        let instance = || Limits { pool: pool.clone(), most_memory: MEMORY, ..Limits::default() };
         let grows = |limits: &mut Limits, to: usize| limits.memory_growing(0, to, None).unwrap();
         let mut four: Vec<Limits> = (0..4).map(|_| instance()).collect();
         assert!(!grows(&mut four[0], MEMORY + 1) && four[0].refused);

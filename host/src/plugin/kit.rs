@@ -122,12 +122,13 @@ impl Kit {
     }
 
     /// For an instance of a probe.
-    pub(super) fn probe(&self, grants: &Grants, senses: &Senses, native: &Arc<Helper>) -> Capabilities {
+    pub(super) fn probe(&self, plugin: &Admitted, senses: &Senses, native: &Arc<Helper>) -> Capabilities {
         let native = Native::new(Arc::clone(native), senses.patience.clone());
-        Capabilities { native, ..self.capabilities(grants, senses, Deploys::none()) }
+        Capabilities { native, ..self.capabilities(plugin, senses, Deploys::none()) }
     }
 
-    pub(super) fn capabilities(&self, grants: &Grants, senses: &Senses, deploys: Deploys) -> Capabilities {
+    pub(super) fn capabilities(&self, plugin: &Admitted, senses: &Senses, deploys: Deploys) -> Capabilities {
+        let Admitted { grants, package, .. } = plugin;
         let Senses { facts, paths, mounts, http, patience, lines, pool } = senses.clone();
         Capabilities {
             kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
@@ -137,6 +138,7 @@ impl Kit {
             patience,
             lines,
             pool,
+            memory: package.manifest.limits.memory,
             deploys,
         }
     }
@@ -183,7 +185,7 @@ impl Kit {
             );
         };
         let senses = self.senses(&plugin.package);
-        let capabilities = self.probe(&plugin.grants, &senses, &self.native(&plugin.grants, &senses));
+        let capabilities = self.probe(plugin, &senses, &self.native(&plugin.grants, &senses));
         let deadline = plugin.package.manifest.probe.deadline;
         let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
         let mut instance = instance.map_err(|error| chain(&error))?;

@@ -40,6 +40,11 @@ impl Grant {
         self.requested.is_empty() || self.given.is_empty()
     }
 
+    /// What the operator gives, where anything is requested.
+    pub fn given(&self) -> impl Iterator<Item = &Origin> {
+        self.given.iter().filter(|_| !self.requested.is_empty())
+    }
+
     /// Asked before a name is looked up. The host is as in an address, an IPv6 address in brackets.
     pub fn ask(&self, scheme: Scheme, host: &str, port: u16) -> Result<(), Denied> {
         let covered = |origins: &[Origin]| origins.iter().any(|origin| origin.covers(scheme, host, port));
