@@ -1,7 +1,7 @@
 //! `cardcage-agent plugin keygen | sign | verify`: who vouches for a plugin.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -58,11 +58,10 @@ pub fn keygen(arguments: &KeygenArguments) -> Result<()> {
     file.write_all(key.to_pem().as_bytes())
         .and_then(|()| file.sync_all())
         .with_context(|| format!("{} cannot be written", output.display()))?;
-    println!("The secret key is in {}; whoever has it can sign.", output.display());
-    println!("Agents that are to trust it name the public one in agent.toml:");
-    println!();
-    println!("[plugins]");
-    println!("trust = [\"{}\"]", key.public());
+    let mut out = io::stdout().lock();
+    writeln!(out, "The secret key is in {}; whoever has it can sign.", output.display())?;
+    writeln!(out, "Agents that are to trust it name the public one in agent.toml:")?;
+    writeln!(out, "\n[plugins]\ntrust = [\"{}\"]", key.public())?;
     Ok(())
 }
 
@@ -79,8 +78,7 @@ pub fn sign_file(arguments: &SignArguments) -> Result<()> {
     );
     let output = output.as_deref().unwrap_or(plugin);
     replace(output, &signed)?;
-    println!("{} is signed by {}", output.display(), key.public());
-    Ok(())
+    Ok(writeln!(io::stdout(), "{} is signed by {}", output.display(), key.public())?)
 }
 
 pub fn verify_file(arguments: &VerifyArguments) -> Result<()> {
@@ -99,7 +97,7 @@ pub fn verify_file(arguments: &VerifyArguments) -> Result<()> {
     match verify(&bytes, Encoding::Component, &trusted) {
         Ok(keys) => {
             for key in keys {
-                println!("{} {} is signed by {key}", manifest.name, manifest.version);
+                writeln!(io::stdout(), "{} {} is signed by {key}", manifest.name, manifest.version)?;
             }
             Ok(())
         }

@@ -75,7 +75,7 @@ fn open(source: Source, name: impl Into<PluginName>, keys: &[PublicKey]) -> Resu
         version: String::new(),
         digest: Digest::of(&source.bytes().unwrap_or_default()),
         built_in,
-        source,
+        source: Box::new(source),
         reason: brief(&chain(&error)),
     })
 }

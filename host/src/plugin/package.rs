@@ -55,7 +55,7 @@ pub struct Refused {
     pub version: String,
     pub digest: Digest,
     pub built_in: bool,
-    pub source: Source,
+    pub source: Box<Source>,
     pub reason: String,
 }
 
@@ -192,7 +192,7 @@ impl Package {
             version: self.manifest.version.clone(),
             digest: self.digest,
             built_in: self.built_in(),
-            source: self.source.clone(),
+            source: Box::new(self.source.clone()),
             reason: brief(reason),
         }
     }

@@ -409,7 +409,7 @@ impl Watcher {
             version: String::new(),
             digest,
             built_in: false,
-            source: Source::file(path.to_owned()),
+            source: Box::new(Source::file(path.to_owned())),
             reason: brief(&chain(&error)),
         });
         (found, lasting)
