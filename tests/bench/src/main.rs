@@ -4,6 +4,7 @@
 //! | part      | what is measured                                                    | against                       |
 //! |-----------|---------------------------------------------------------------------|-------------------------------|
 //! | `sample`  | processor time of one full sample, 64 hwmon sensors in the tree     | a native program, node_exporter |
+//! | `calls`   | a call of a vendor's library from a plugin, there and back          | the goal                      |
 //! | `answer`  | query datagram to complete POST body; start to first report         |                               |
 //! | `memory`  | PSS of the agent after five minutes                                 | node_exporter                 |
 //! | `deploys` | start and stop of a container; 30 in one report; 100 starts at once | the engine's own calls         |
@@ -12,6 +13,7 @@
 
 mod answer;
 mod bare;
+mod calls;
 mod deploys;
 mod figures;
 mod load;
@@ -51,6 +53,7 @@ struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     Sample,
+    Calls,
     Answer,
     Memory,
     Deploys,
@@ -84,9 +87,10 @@ fn bench(arguments: &Arguments) -> Result<()> {
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     // The five minutes of the memory figure pass while the rest is measured.
     let aging = wanted(Part::Memory).then(|| memory::start(&programs)).transpose()?;
-    let parts: [(Part, Measure); 5] = [
+    let parts: [(Part, Measure); 6] = [
         (Part::Size, size::measure),
         (Part::Sample, sample::measure),
+        (Part::Calls, calls::measure),
         (Part::Answer, answer::measure),
         (Part::Deploys, deploys::measure),
         (Part::Reports, reports::measure),
