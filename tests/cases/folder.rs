@@ -190,7 +190,7 @@ fn what_is_no_file_is_not_looked_at() {
     });
     let names: Vec<_> = siege.agent.plugins().into_iter().map(|plugin| plugin.name).collect();
     let backends = ["deploy-bar", "deploy-docker"];
-    let probes = ["disk", "gpu", "hwmon", "identity", "memory", "network"];
+    let probes = ["disk", "gpu", "gpu-nvidia", "hwmon", "identity", "memory", "network"];
     assert_eq!(names, [&["acme-board", "cpu"][..], &backends, &probes].concat());
     siege.answers();
 }

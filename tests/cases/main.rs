@@ -12,6 +12,7 @@ mod folder; // files that are no plugins
 mod hostile; // plugins that misbehave
 mod lab; // kernels that are not here
 mod live; // files that come, change and go
+mod native; // libraries that plugins call
 mod networks; // several machines, several networks
 mod process; // the agent's command line, signals and files
 mod queries; // which query is answered

@@ -20,6 +20,8 @@ macro_rules! guest {
 
 /// A vendor's plugin for a board of its own, well-behaved, five samples a second.
 pub const ACME_BOARD: Guest = guest!("acme-board");
+/// Calls the C library, well or badly, as its setting `mode` says.
+pub const CALLS_NATIVELY: Guest = guest!("calls-natively");
 /// A vendor's backend for programs that are started once, well-behaved.
 pub const DEPLOY_ONESHOT: Guest = guest!("deploy-oneshot");
 /// A backend that does whatever an order's `file` says.
@@ -37,8 +39,9 @@ pub const TWO_ROLES: Guest = guest!("two-roles");
 
 impl Guest {
     /// All of them that run.
-    pub(crate) const ALL: [(&str, Self); 6] = [
+    pub(crate) const ALL: [(&str, Self); 7] = [
         ("acme-board", ACME_BOARD),
+        ("calls-natively", CALLS_NATIVELY),
         ("deploy-oneshot", DEPLOY_ONESHOT),
         ("hostile-backend", HOSTILE_BACKEND),
         ("hostile", HOSTILE),
