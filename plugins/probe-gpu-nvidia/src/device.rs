@@ -34,7 +34,8 @@ impl Device {
             return Err(Trouble::Failed(Error::absent(detail)));
         };
         let text = |name: &str, text: Option<String>| text.map(|text| (name.to_owned(), Value::Text(text)));
-        let extra = [text("uuid", uuid), text("pci-id", id), text("driver-version", nvml.driver_version.clone())];
+        let extra =
+            [text("uuid", uuid), text("pci-id", id), text("driver-version", nvml.driver_version.clone())];
         let gpu = Gpu {
             device,
             name,
@@ -68,7 +69,8 @@ impl Device {
         }
         let power_limit = known(nvml.power_limit(of, device), faults)?;
         let watts = |milliwatts: u32| units::milli(milliwatts.into());
-        gpu.extra.extend(power_limit.map(|limit| ("power-limit-watts".to_owned(), Value::Real(watts(limit)))));
+        gpu.extra
+            .extend(power_limit.map(|limit| ("power-limit-watts".to_owned(), Value::Real(watts(limit)))));
         let mut sensors = Vec::with_capacity(2 + CLOCKS.len());
         let place = || Place::gpu(device);
         let celsius = reading(nvml.temperature(of, device), f64::from, faults)?;
