@@ -73,8 +73,8 @@ fn cargo_for_tests(arguments: &[&str]) -> Command {
 /// The templates are no members of the workspace: vendors copy them.
 fn format() -> Result<()> {
     cargo_step(&["fmt", "--all", "--check"])?;
-    let templates = ["rust-probe", "rust-backend", "new/rust"]
-        .map(|template| root().join("sdk/templates").join(template));
+    let templates =
+        ["rust-probe", "rust-backend", "new/rust"].map(|template| root().join("sdk/templates").join(template));
     let sources = templates.map(|template| template.join("src/lib.rs"));
     run(Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(sources))
 }
