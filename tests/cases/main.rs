@@ -13,6 +13,7 @@ mod hostile; // plugins that misbehave
 mod http; // what probes ask over the network
 mod lab; // kernels that are not here
 mod live; // files that come, change and go
+mod native; // libraries that plugins call
 mod networks; // several machines, several networks
 mod process; // the agent's command line, signals and files
 mod projects; // from nothing to a reading

@@ -145,7 +145,7 @@ fn with_the_extension_every_reading_has_its_age_and_the_agent_its_identity() {
     assert_eq!(who["agent_id"], id.trim());
     assert_ne!(who["query_id"], how["query_id"]);
     let plugins: Vec<_> = who["plugins"].as_array().unwrap().iter().map(|plugin| &plugin["name"]).collect();
-    let probes = ["disk", "gpu", "hwmon", "identity", "memory", "network"];
+    let probes = ["disk", "gpu", "gpu-nvidia", "hwmon", "identity", "memory", "network"];
     assert_eq!(plugins, [&["cpu", "deploy-bar", "deploy-docker"][..], &probes].concat());
     let readings = resource.readings();
     for part in ["cpu", "memory"] {

@@ -37,6 +37,7 @@ pub struct AgentPlan {
     cold: bool,
     started_in: PathBuf,
     rust_log: String,
+    variables: Vec<(String, String)>,
     unread: bool,
     installed: bool,
 }
@@ -57,6 +58,7 @@ impl AgentPlan {
             flags: Vec::new(),
             cold: false,
             rust_log: "info".into(),
+            variables: Vec::new(),
             unread: false,
             installed: false,
         }
@@ -111,6 +113,12 @@ impl AgentPlan {
     /// What `RUST_LOG` says instead of `info`.
     pub fn rust_log(self, words: &str) -> Self {
         Self { rust_log: words.to_owned(), ..self }
+    }
+
+    /// Adds a variable to its environment.
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
     }
 
     /// Nobody reads what it writes: that is a pipe, which fills up.
@@ -183,6 +191,7 @@ impl AgentPlan {
             service: SocketAddrV4::new(self.address, SERVICE_PORT),
             flags: self.flags,
             rust_log: self.rust_log,
+            variables: self.variables,
             unread: self.unread,
         }
     }
@@ -198,6 +207,7 @@ struct Prepared {
     service: SocketAddrV4,
     flags: Vec<String>,
     rust_log: String,
+    variables: Vec<(String, String)>,
     unread: bool,
 }
 
@@ -208,6 +218,7 @@ impl Prepared {
             None => Command::new(&self.executable),
         };
         command.args(words).arg("--config").arg(self.folder.join("agent.toml"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.env("RUST_LOG", &self.rust_log).current_dir(&self.started_in);
         command
     }
@@ -388,6 +399,12 @@ impl Agent {
     /// Puts the compiler beside an agent that was started without.
     #[track_caller]
     pub fn install_compiler(&self) {
-        install("cardcage-compile", self.prepared.executable.parent().unwrap());
+        self.install("cardcage-compile");
+    }
+
+    /// Puts another executable beside an agent that was started without its compiler.
+    #[track_caller]
+    pub fn install(&self, executable: &str) {
+        install(executable, self.prepared.executable.parent().unwrap());
     }
 }

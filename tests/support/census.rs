@@ -86,6 +86,15 @@ pub fn instances() -> BTreeMap<String, Vec<Seen>> {
     marked
 }
 
+/// The processes that this one started and that run the executable of this name.
+pub fn children(parent: i32, name: &str) -> Vec<Seen> {
+    let own = |seen: &Seen| {
+        let executable = executable(seen.pid);
+        seen.parent == parent && executable.is_some_and(|path| path.ends_with(name))
+    };
+    pids().filter_map(Seen::of).filter(own).collect()
+}
+
 /// What it runs. That is known before its words are, when a program begins.
 fn executable(pid: i32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/exe")).ok()

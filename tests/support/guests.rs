@@ -22,6 +22,8 @@ macro_rules! guest {
 pub const ACME_BOARD: Guest = guest!("acme-board");
 /// Asks one address over HTTP in every sample.
 pub const ASKS_HTTP: Guest = guest!("asks-http");
+/// Calls the C library, well or badly, as its setting `mode` says.
+pub const CALLS_NATIVELY: Guest = guest!("calls-natively");
 /// A vendor's backend for programs that are started once, well-behaved.
 pub const DEPLOY_ONESHOT: Guest = guest!("deploy-oneshot");
 /// A backend that does whatever an order's `file` says.
@@ -44,9 +46,10 @@ pub const TWO_ROLES: Guest = guest!("two-roles");
 
 impl Guest {
     /// All of them that run.
-    pub(crate) const ALL: [(&str, Self); 7] = [
+    pub(crate) const ALL: [(&str, Self); 8] = [
         ("acme-board", ACME_BOARD),
         ("asks-http", ASKS_HTTP),
+        ("calls-natively", CALLS_NATIVELY),
         ("deploy-oneshot", DEPLOY_ONESHOT),
         ("hostile-backend", HOSTILE_BACKEND),
         ("hostile", HOSTILE),

@@ -32,6 +32,7 @@ mod lab_initramfs; // what is on it
 mod listener; // a manager that the test plays
 mod manager; // cardcage-manager and cardcage, as an operator runs them
 mod namespace; // machines and switches of a test's own
+mod nvml; // a library of NVIDIA's that behaves as told
 mod packages; // images, packages, and archives of attackers
 mod patience; // waiting for states
 mod process; // a child and its log
@@ -48,7 +49,7 @@ pub use disk::FullDisk;
 pub use engine::Engine;
 pub use executables::executable;
 pub use guests::{
-    ACME_BOARD, ASKS_HTTP, DEPLOY_ONESHOT, Guest, HOSTILE, HOSTILE_BACKEND, LOOPS_AT_START,
+    ACME_BOARD, ASKS_HTTP, CALLS_NATIVELY, DEPLOY_ONESHOT, Guest, HOSTILE, HOSTILE_BACKEND, LOOPS_AT_START,
     PANICS_WITHOUT_STD, PROBE_THAT_DEPLOYS, REDFISH, TWO_ROLES,
 };
 pub use http::{Answer, connect_from, delete, get, get_from, post, post_from};
@@ -56,6 +57,7 @@ pub use lab_board::{Console, LabBoard, Suite};
 pub use listener::{Listener, Manner, Report, sender_at};
 pub use manager::{Manager, ManagerPlan};
 pub use namespace::{Lab, Namespace, namespaces_are_allowed, skip};
+pub use nvml::Nvml;
 pub use packages::{
     EntryType, SERVE, bar, busybox_is_static, gzip, image, script, sha256, tar, tar_entry, zstd,
 };

@@ -49,7 +49,8 @@ fn warm() -> PathBuf {
     let grants = ["deploy-oneshot", "hostile-backend"].map(all).concat();
     let http = "[plugins.grants.asks-http]\nhttp = [\"*\"]\n\
                 [plugins.settings.asks-http]\nurl = \"http://127.0.0.1\"\n";
-    std::fs::write(&config, format!("state_dir = {state_dir:?}\n{grants}{http}")).unwrap();
+    let native = "[plugins.grants.calls-natively.native]\n\"libc.so.6\" = [\"*\"]\n";
+    std::fs::write(&config, format!("state_dir = {state_dir:?}\n{grants}{http}{native}")).unwrap();
     let warmed = Command::new(agent).args(["plugin", "warm", "--config"]).arg(config).output().unwrap();
     assert!(warmed.status.success(), "the plugins cannot be compiled: {warmed:?}");
     compiled

@@ -14,6 +14,7 @@ use cardcage_daemon::token::Token;
 use cardcage_daemon::trusted::{self, Readers};
 
 use crate::capability::mechanisms::shim;
+use crate::capability::native;
 use crate::config::Config;
 use crate::discovery::would_join;
 use crate::error::chain;
@@ -24,6 +25,7 @@ pub fn check(config: &Config) -> Result<()> {
     let mut findings = Findings::default();
     findings.state_dir(&config.state_dir);
     findings.engine(config);
+    findings.native();
     findings.service(config);
     findings.deploys(config);
     findings.interfaces(config);
@@ -86,6 +88,18 @@ impl Findings {
             self.problem(format_args!(
                 "the compiler {} is not there: it is installed beside the agent",
                 compiler.display()
+            ));
+        }
+    }
+
+    /// An agent starts without it, and most boards have no library that a plugin calls.
+    fn native(&self) {
+        if let Ok(helper) = native::executable()
+            && !helper.is_file()
+        {
+            self.note(format_args!(
+                "{} is not there: plugins that call vendors' libraries have no readings; it is installed beside the agent",
+                helper.display()
             ));
         }
     }

@@ -41,7 +41,7 @@ pub(super) struct Driver {
     kit: Arc<Kit>,
     senses: Senses,
     /// What calls native libraries for it. It ends with this, when the plugin is set aside, stopped, replaced or removed.
-    native: Arc<Native>,
+    native: Option<Arc<Native>>,
     report: watch::Sender<PluginReport>,
 }
 
@@ -84,7 +84,9 @@ impl Driver {
             let started = Instant::now();
             let end = self.live(&linked, &mut spent).await;
             // What the instance opened is of no use to the next.
-            self.native.stop().await;
+            if let Some(native) = &self.native {
+                native.stop().await;
+            }
             let failure = match end {
                 End::Idle => {
                     return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into()));
@@ -146,7 +148,7 @@ impl Driver {
         let before = *spent;
         let probe = &self.plugin.package.manifest.probe;
         let runtime = &self.kit.runtime;
-        let capabilities = self.kit.probe(&self.plugin, &self.senses, &self.native);
+        let capabilities = self.kit.probe(&self.plugin, &self.senses, self.native.clone());
         let mut instance = match Instance::start(runtime, linked, capabilities, probe.deadline).await {
             Ok(instance) => instance,
             Err(error) => return End::Failed(error),

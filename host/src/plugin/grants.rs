@@ -55,9 +55,11 @@ pub enum NotGranted {
          give it what it requests with [plugins.grants.{name}] files = {requested:?}"
     )]
     Files { name: String, requested: Vec<PathBuf> },
-    #[error("imports {NATIVE} but is granted no function: give it what it requests with {0}")]
+    #[error("imports cardcage:host/native but is granted no function: give it what it requests with {0}")]
     Native(String),
-    #[error("imports {NATIVE}, but its manifest requests no function of a library under [requests.native]")]
+    #[error(
+        "imports cardcage:host/native, but its manifest requests no function of a library under [requests.native]"
+    )]
     NativeNotRequested,
     #[error("what it is granted of native libraries is too much: {0}")]
     NativeLimit(cardcage_native::Error),
@@ -202,6 +204,7 @@ fn interface(import: &str) -> &str {
 fn known(import: &str) -> bool {
     let interface = interface(import);
     FOR_ALL.contains(&interface)
+        || FOR_PROBES.contains(&interface)
         || FOR_BACKENDS.contains(&interface)
         || FOR_PROBES.contains(&interface)
         || ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/", "wasi:sockets/"]
@@ -281,6 +284,35 @@ mod tests {
         let backend = Role::Backend { kind: "floppy".into() };
         let refused = decide(&backend, "[\"*\"]", &["*"]);
         assert!(matches!(refused, Err(NotGranted::NotForBackends(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn functions_of_libraries_are_granted_to_probes_that_request_them() {
+        let asked = |requested: &str, given: &str, role: &Role| {
+            let manifest = format!("name = \"psu\"\nversion = \"1\"\n[requests.native]\n{requested}");
+            let given = toml::from_str(&format!("[native]\n{given}")).unwrap();
+            decide(
+                &["cardcage:host/native@0.1.0".to_owned()],
+                &Manifest::parse(&manifest).unwrap(),
+                role,
+                given,
+            )
+        };
+        let probe = &Role::Probe;
+        let granted = asked("\"liba.so\" = [\"f\", \"g\"]", "\"liba.so\" = [\"*\"]", probe).unwrap();
+        assert!(granted.native.inner().symbol("liba.so", "g").is_ok());
+        let words = "give it what it requests with [plugins.grants.psu] native = { \"liba.so\" = [\"f\"] }";
+        for given in ["", "\"liba.so\" = [\"g\"]", "\"/opt/liba.so\" = [\"*\"]"] {
+            let refusal = asked("\"liba.so\" = [\"f\"]", given, probe).unwrap_err().to_string();
+            assert!(refusal.ends_with(words), "{refusal}");
+        }
+        let many: Vec<String> = (0..40).map(|number| format!("f{number}")).collect();
+        let refusal = asked(&format!("\"liba.so\" = {many:?}"), "", probe).unwrap_err().to_string();
+        assert!(refusal.ends_with("native = { \"liba.so\" = [\"*\"] }"), "{refusal}");
+        assert_eq!(asked("", "\"liba.so\" = [\"*\"]", probe), Err(NotGranted::NativeNotRequested));
+        let backend = Role::Backend { kind: "floppy".into() };
+        let refusal = asked("\"liba.so\" = [\"f\"]", "\"liba.so\" = [\"*\"]", &backend);
+        assert!(matches!(refusal, Err(NotGranted::NotForBackends(_))));
     }
 
     #[test]

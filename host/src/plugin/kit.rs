@@ -42,8 +42,8 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Kit {
     pub runtime: Runtime,
     pub cache: Cache,
-    /// Of the helpers that call native libraries.
-    native: PathBuf,
+    /// Of the helpers that call native libraries. None where the board is a recording: theirs would be of this machine.
+    native: Option<PathBuf>,
     roots: Arc<Roots>,
     board: Arc<BoardFacts>,
     turns: Turns,
@@ -91,10 +91,11 @@ pub struct NotLinked {
 impl Kit {
     pub fn new(config: &Config) -> Result<Self, KitError> {
         let roots = Arc::new(Roots::new(&config.kernel));
+        let recorded = config.kernel.proc.is_some() || config.kernel.sys.is_some();
         Ok(Self {
             runtime: Runtime::new().map_err(KitError::Runtime)?,
             cache: Cache::open(&config.state_dir)?,
-            native: native::executable().map_err(KitError::Installed)?,
+            native: if recorded { None } else { Some(native::executable().map_err(KitError::Installed)?) },
             board: Arc::new(BoardFacts::new(Arc::clone(&roots), &config.board)),
             roots,
             turns: Turns::new(READS_AT_ONCE),
@@ -117,13 +118,19 @@ impl Kit {
     }
 
     /// What calls native libraries for a probe. No process runs before the first is opened, and none once this is dropped.
-    pub(super) fn native(&self, grants: &Grants, senses: &Senses) -> Arc<Helper> {
-        native::helper(self.native.clone(), &grants.native, senses.lines.clone())
+    pub(super) fn native(&self, grants: &Grants, senses: &Senses) -> Option<Arc<Helper>> {
+        let executable = self.native.clone()?;
+        Some(native::helper(executable, &grants.native, senses.lines.clone()))
     }
 
     /// For an instance of a probe.
-    pub(super) fn probe(&self, plugin: &Admitted, senses: &Senses, native: &Arc<Helper>) -> Capabilities {
-        let native = Native::new(Arc::clone(native), senses.patience.clone());
+    pub(super) fn probe(
+        &self,
+        plugin: &Admitted,
+        senses: &Senses,
+        native: Option<Arc<Helper>>,
+    ) -> Capabilities {
+        let native = Native::new(native, senses.patience.clone());
         Capabilities { native, ..self.capabilities(plugin, senses, Deploys::none()) }
     }
 
@@ -133,7 +140,7 @@ impl Kit {
         Capabilities {
             kernel: Kernel::new(Arc::clone(&self.roots), facts, mounts),
             files: Files::new(grants.files.clone(), Arc::clone(&self.roots), paths),
-            native: Native::none(patience.clone()),
+            native: Native::new(None, patience.clone()),
             http: http::Client::new(grants.http.clone(), http),
             patience,
             lines,
@@ -185,7 +192,7 @@ impl Kit {
             );
         };
         let senses = self.senses(&plugin.package);
-        let capabilities = self.probe(plugin, &senses, &self.native(&plugin.grants, &senses));
+        let capabilities = self.probe(plugin, &senses, self.native(&plugin.grants, &senses));
         let deadline = plugin.package.manifest.probe.deadline;
         let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
         let mut instance = instance.map_err(|error| chain(&error))?;

@@ -89,6 +89,7 @@ impl Device {
 }
 
 /// A field: what failed is absent, and a fault.
+#[inline(never)]
 fn known<T>(asked: Asked<T>, faults: &mut Vec<Error>) -> Result<Option<T>, Error> {
     match asked {
         Ok(value) => Ok(Some(value)),
@@ -102,9 +103,10 @@ fn known<T>(asked: Asked<T>, faults: &mut Vec<Error>) -> Result<Option<T>, Error
 }
 
 /// A sensor: what the device does not have is none, what failed is one that failed, and a fault.
+#[inline(never)]
 fn reading(
     asked: Asked<u32>,
-    unit: impl Fn(u32) -> f64,
+    unit: fn(u32) -> f64,
     faults: &mut Vec<Error>,
 ) -> Result<Option<Reading>, Error> {
     let there = !matches!(asked, Err(Trouble::Missing));

@@ -33,11 +33,11 @@ type Text = Function<(Handle, Output, u32), i32>;
 type Structure = Function<(Handle, Output), i32>;
 
 /// The library, initialized. What an older one lacks, or the operator does not grant, is not there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Nvml {
     error_string: Option<Function<(i32,), Option<String>>>,
-    count: Function<(Place<u32>,), i32>,
-    handle: Function<(u32, Place<Option<Handle>>), i32>,
+    count: Option<Function<(Place<u32>,), i32>>,
+    handle: Option<Function<(u32, Place<Option<Handle>>), i32>>,
     name: Option<Text>,
     uuid: Option<Text>,
     pci_info: Option<Structure>,
@@ -91,30 +91,29 @@ pub(crate) const CLOCKS: [(u32, &str); 4] = [(0, "graphics"), (1, "sm"), (2, "me
 
 impl Nvml {
     /// Loads and initializes it.
+    #[inline(never)]
     pub(crate) fn open() -> Result<Self, Error> {
         let library = Library::open(LIBRARY)?;
         let init: Function<(), i32> = library.function("nvmlInit_v2")?;
-        let nvml = Self {
-            error_string: optional(library.function("nvmlErrorString"))?,
-            count: library.function("nvmlDeviceGetCount_v2")?,
-            handle: library.function("nvmlDeviceGetHandleByIndex_v2")?,
-            name: optional(library.function("nvmlDeviceGetName"))?,
-            uuid: optional(library.function("nvmlDeviceGetUUID"))?,
-            pci_info: optional(library.function("nvmlDeviceGetPciInfo_v3"))?,
-            memory: optional(library.function("nvmlDeviceGetMemoryInfo"))?,
-            utilization: optional(library.function("nvmlDeviceGetUtilizationRates"))?,
-            temperature: optional(library.function("nvmlDeviceGetTemperature"))?,
-            power: optional(library.function("nvmlDeviceGetPowerUsage"))?,
-            power_limit: optional(library.function("nvmlDeviceGetEnforcedPowerLimit"))?,
-            clock: optional(library.function("nvmlDeviceGetClockInfo"))?,
-            driver_version: None,
-        };
+        let mut nvml = Self::default();
+        nvml.error_string = optional(library.function("nvmlErrorString"))?;
+        nvml.count = optional(library.function("nvmlDeviceGetCount_v2"))?;
+        nvml.handle = optional(library.function("nvmlDeviceGetHandleByIndex_v2"))?;
+        nvml.name = optional(library.function("nvmlDeviceGetName"))?;
+        nvml.uuid = optional(library.function("nvmlDeviceGetUUID"))?;
+        nvml.pci_info = optional(library.function("nvmlDeviceGetPciInfo_v3"))?;
+        nvml.memory = optional(library.function("nvmlDeviceGetMemoryInfo"))?;
+        nvml.utilization = optional(library.function("nvmlDeviceGetUtilizationRates"))?;
+        nvml.temperature = optional(library.function("nvmlDeviceGetTemperature"))?;
+        nvml.power = optional(library.function("nvmlDeviceGetPowerUsage"))?;
+        nvml.power_limit = optional(library.function("nvmlDeviceGetEnforcedPowerLimit"))?;
+        nvml.clock = optional(library.function("nvmlDeviceGetClockInfo"))?;
         nvml.ask(Some(init.call(())), "nvmlInit_v2", "").map_err(Trouble::into_error)?;
-        let driver_version = nvml.driver_version(&library)?;
-        Ok(Self { driver_version, ..nvml })
+        nvml.driver_version = nvml.get_driver_version(&library)?;
+        Ok(nvml)
     }
 
-    fn driver_version(&self, library: &Library) -> Result<Option<String>, Error> {
+    fn get_driver_version(&self, library: &Library) -> Result<Option<String>, Error> {
         const SYMBOL: &str = "nvmlSystemGetDriverVersion";
         let get: Option<Function<(Output, u32), i32>> = optional(library.function(SYMBOL))?;
         let mut version = [0; DRIVER_VERSION as usize];
@@ -129,16 +128,16 @@ impl Nvml {
 
     pub(crate) fn count(&self) -> Result<u32, Error> {
         let mut count = 0;
-        let called = self.count.call((&mut count,));
-        self.ask(Some(called), "nvmlDeviceGetCount_v2", "").map_err(Trouble::into_error)?;
+        let called = self.count.as_ref().map(|get| get.call((&mut count,)));
+        self.ask(called, "nvmlDeviceGetCount_v2", "").map_err(Trouble::into_error)?;
         Ok(count)
     }
 
     pub(crate) fn handle(&self, index: u32) -> Asked<Handle> {
         let mut handle = None;
-        let called = self.handle.call((index, &mut handle));
+        let called = self.handle.as_ref().map(|get| get.call((index, &mut handle)));
         let device = index.to_string();
-        self.ask(Some(called), "nvmlDeviceGetHandleByIndex_v2", &device)?;
+        self.ask(called, "nvmlDeviceGetHandleByIndex_v2", &device)?;
         handle
             .ok_or_else(|| Trouble::Failed(Error::new(code::IO, ["no handle of device ", &device].concat())))
     }
@@ -305,9 +304,14 @@ fn failure(symbol: &str, device: &str, status: i32, words: Option<&str>) -> Erro
 fn optional<P, R>(function: Result<Function<P, R>, Error>) -> Result<Option<Function<P, R>>, Error> {
     match function {
         Ok(function) => Ok(Some(function)),
-        Err(error) if error.is(code::ABSENT) || error.is(code::DENIED) => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => done_without(error).map(|()| None),
     }
+}
+
+// Once, not for each signature: every board compiles the probe.
+#[inline(never)]
+fn done_without(error: Error) -> Result<(), Error> {
+    if error.is(code::ABSENT) || error.is(code::DENIED) { Ok(()) } else { Err(error) }
 }
 
 #[cfg(test)]

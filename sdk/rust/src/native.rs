@@ -49,7 +49,7 @@
 //! probe lives on, and everything that it opened is stale: see [`is_gone`]. Open it anew in the next sample.
 
 use alloc::string::String;
-use alloc::vec::{IntoIter, Vec};
+use alloc::vec::IntoIter;
 use core::fmt;
 use core::marker::PhantomData;
 
@@ -102,7 +102,7 @@ impl Library {
 
     /// Looks a function up. [`code::ABSENT`] where this version of the library has no such function.
     pub fn function<P: Parameters, R: Returns>(&self, symbol: &str) -> Result<Function<P, R>, Error> {
-        let function = self.0.function(symbol, &P::kinds(), R::KIND)?;
+        let function = self.0.function(symbol, P::KINDS, R::KIND)?;
         Ok(Function { function, signature: PhantomData })
     }
 }
@@ -118,7 +118,7 @@ impl<P: Parameters, R: Returns> Function<P, R> {
     /// in what it returns.
     pub fn call(&self, arguments: P::Arguments<'_>) -> Result<R, Error> {
         let passed = P::pass(&arguments);
-        let wit::Outcome { returned, outs } = self.function.call(&passed)?;
+        let wit::Outcome { returned, outs } = self.function.call(passed.as_ref())?;
         P::take(arguments, &mut outs.into_iter())?;
         R::take(returned).ok_or_else(other)
     }
@@ -333,29 +333,31 @@ pub trait Parameters: sealed::Sealed + 'static {
     type Arguments<'a>;
 
     #[doc(hidden)]
-    fn kinds() -> Vec<wit::Parameter>;
+    type Passed: AsRef<[wit::Argument]>;
 
     #[doc(hidden)]
-    fn pass(arguments: &Self::Arguments<'_>) -> Vec<wit::Argument>;
+    const KINDS: &'static [wit::Parameter];
+
+    #[doc(hidden)]
+    fn pass(arguments: &Self::Arguments<'_>) -> Self::Passed;
 
     #[doc(hidden)]
     fn take(arguments: Self::Arguments<'_>, outs: &mut IntoIter<wit::Out>) -> Result<(), Error>;
 }
 
 macro_rules! parameters {
-    ($($name:ident)*) => {
+    ($number:literal: $($name:ident)*) => {
         impl<$($name: Parameter),*> sealed::Sealed for ($($name,)*) {}
 
         impl<$($name: Parameter),*> Parameters for ($($name,)*) {
             type Arguments<'a> = ($($name::Argument<'a>,)*);
 
-            fn kinds() -> Vec<wit::Parameter> {
-                [$($name::KIND),*].into()
-            }
+            type Passed = [wit::Argument; $number];
+            const KINDS: &'static [wit::Parameter] = &[$($name::KIND),*];
 
             #[allow(non_snake_case, reason = "each variable is called as its type")]
-            fn pass(($($name,)*): &Self::Arguments<'_>) -> Vec<wit::Argument> {
-                [$($name::pass($name)),*].into()
+            fn pass(($($name,)*): &Self::Arguments<'_>) -> Self::Passed {
+                [$($name::pass($name)),*]
             }
 
             #[allow(non_snake_case, unused_variables, reason = "each is called as its type; there may be none")]
@@ -367,15 +369,15 @@ macro_rules! parameters {
     };
 }
 
-parameters!();
-parameters!(A);
-parameters!(A B);
-parameters!(A B C);
-parameters!(A B C D);
-parameters!(A B C D E);
-parameters!(A B C D E F);
-parameters!(A B C D E F G);
-parameters!(A B C D E F G H);
+parameters!(0:);
+parameters!(1: A);
+parameters!(2: A B);
+parameters!(3: A B C);
+parameters!(4: A B C D);
+parameters!(5: A B C D E);
+parameters!(6: A B C D E F);
+parameters!(7: A B C D E F G);
+parameters!(8: A B C D E F G H);
 
 /// What a function returns: `()` for `void`, a [`Scalar`], or `Option<String>` for `const char *`, which is copied and not
 /// freed.
@@ -437,7 +439,7 @@ mod tests {
     fn a_signature_is_in_the_type() {
         type Signature = (Handle, u32, Place<f64>, Text, Output);
         assert_eq!(
-            Signature::kinds(),
+            Signature::KINDS,
             [
                 wit::Parameter::Value(wit::Scalar::Handle),
                 wit::Parameter::Value(wit::Scalar::Unsigned32),
@@ -446,7 +448,7 @@ mod tests {
                 wit::Parameter::Output,
             ]
         );
-        assert!(<() as Parameters>::kinds().is_empty());
+        assert!(<() as Parameters>::KINDS.is_empty());
         assert_eq!(<i32 as Returns>::KIND, wit::Returns::Value(wit::Scalar::Signed32));
     }
 

@@ -4,6 +4,7 @@
 //! | part      | what is measured                                                    | against                       |
 //! |-----------|---------------------------------------------------------------------|-------------------------------|
 //! | `sample`  | processor time of one full sample, 64 hwmon sensors in the tree     | a native program, node_exporter |
+//! | `calls`   | a call of a vendor's library from a plugin, there and back          | the goal                      |
 //! | `answer`  | query datagram to complete POST body; start to first report         |                               |
 //! | `plugins` | file moved into the folder to first reading                         |                               |
 //! | `memory`  | PSS of the agent after five minutes                                 | node_exporter                 |
@@ -13,6 +14,7 @@
 
 mod answer;
 mod bare;
+mod calls;
 mod deploys;
 mod figures;
 mod load;
@@ -53,6 +55,7 @@ struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     Sample,
+    Calls,
     Answer,
     Plugins,
     Memory,
@@ -90,6 +93,7 @@ fn bench(arguments: &Arguments) -> Result<()> {
     let parts: [(Part, Measure); 6] = [
         (Part::Size, size::measure),
         (Part::Sample, sample::measure),
+        (Part::Calls, calls::measure),
         (Part::Answer, answer::measure),
         (Part::Plugins, plugins::measure),
         (Part::Deploys, deploys::measure),

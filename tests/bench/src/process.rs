@@ -15,6 +15,8 @@ pub struct Programs {
     pub agent: PathBuf,
     pub compiler: PathBuf,
     pub supervisor: PathBuf,
+    /// Calls vendors' libraries.
+    pub helper: PathBuf,
     pub manager: PathBuf,
     pub bench: PathBuf,
     /// A peer that may not be installed.
@@ -36,6 +38,7 @@ impl Programs {
             agent: beside("cardcage-agent")?,
             compiler: beside("cardcage-compile")?,
             supervisor: beside("cardcage-shim")?,
+            helper: beside("cardcage-native")?,
             manager: beside("cardcage-manager")?,
             node_exporter: node_exporter.is_file().then(|| node_exporter.to_owned()),
             bench,

@@ -10,6 +10,7 @@ pub fn measure(programs: &Programs, figures: &mut Figures) -> Result<()> {
         ("size of cardcage-agent", &programs.agent),
         ("size of cardcage-compile", &programs.compiler),
         ("size of cardcage-shim", &programs.supervisor),
+        ("size of cardcage-native", &programs.helper),
     ];
     for (name, path) in executables {
         let metadata = std::fs::metadata(path).with_context(|| path.display().to_string())?;

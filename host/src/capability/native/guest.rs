@@ -19,28 +19,24 @@ const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The native libraries, for one instance.
 pub struct Native {
-    /// Of the plugin. The grant is asked in it, before anything is sent, and again in the helper. None for backends.
+    /// Of the plugin. The grant is asked in it, before anything is sent, and again in the helper. None for backends, and on
+    /// a recorded board.
     helper: Option<Arc<Helper>>,
     patience: Patience,
     held: ResourceTable,
 }
 
 impl Native {
-    pub fn new(helper: Arc<Helper>, patience: Patience) -> Self {
-        Self { helper: Some(helper), ..Self::none(patience) }
-    }
-
-    /// For a plugin that has none.
-    pub fn none(patience: Patience) -> Self {
+    pub fn new(helper: Option<Arc<Helper>>, patience: Patience) -> Self {
         let mut held = ResourceTable::new();
         held.set_max_capacity(HELD);
-        Self { helper: None, patience, held }
+        Self { helper, patience, held }
     }
 
     /// The helper, and until when it may take: the plugin shall see `late`, and not be ended for it.
     fn helper(&self) -> Result<(Arc<Helper>, Instant), Error> {
-        let denied = || Error::new("denied", "this plugin has no native libraries");
-        let helper = self.helper.clone().ok_or_else(denied)?;
+        let absent = || Error::new("absent", "a recorded board has no native libraries");
+        let helper = self.helper.clone().ok_or_else(absent)?;
         let until = self.patience.until().map_or_else(|| Instant::now() + DEADLINE, Instant::from_std);
         Ok((helper, until))
     }
