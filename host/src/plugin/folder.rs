@@ -2,7 +2,7 @@
 //! and again: [`super::watch`].
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tracing::warn;
 
@@ -105,7 +105,7 @@ fn looks_right(name: &OsString) -> bool {
 }
 
 /// A file without a length is one that is about to be written, or one of the kernel's, which may never end.
-fn is_regular(path: &PathBuf) -> bool {
+fn is_regular(path: &Path) -> bool {
     path.metadata().is_ok_and(|about| about.is_file() && about.len() > 0)
 }
 

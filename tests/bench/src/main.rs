@@ -90,7 +90,7 @@ fn bench(arguments: &Arguments) -> Result<()> {
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     // The five minutes of the memory figure pass while the rest is measured.
     let aging = wanted(Part::Memory).then(|| memory::start(&programs)).transpose()?;
-    let parts: [(Part, Measure); 6] = [
+    let parts: [(Part, Measure); 7] = [
         (Part::Size, size::measure),
         (Part::Sample, sample::measure),
         (Part::Calls, calls::measure),
