@@ -204,7 +204,6 @@ fn interface(import: &str) -> &str {
 fn known(import: &str) -> bool {
     let interface = interface(import);
     FOR_ALL.contains(&interface)
-        || FOR_PROBES.contains(&interface)
         || FOR_BACKENDS.contains(&interface)
         || FOR_PROBES.contains(&interface)
         || ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/", "wasi:sockets/"]
