@@ -32,12 +32,15 @@ type Text = Function<(Handle, Output, u32), i32>;
 /// A getter of a structure: `nvmlReturn_t get(nvmlDevice_t, struct *)`.
 type Structure = Function<(Handle, Output), i32>;
 
+/// The device of an index.
+type ByIndex = Function<(u32, Place<Option<Handle>>), i32>;
+
 /// The library, initialized. What an older one lacks, or the operator does not grant, is not there.
 #[derive(Debug, Default)]
 pub(crate) struct Nvml {
     error_string: Option<Function<(i32,), Option<String>>>,
     count: Option<Function<(Place<u32>,), i32>>,
-    handle: Option<Function<(u32, Place<Option<Handle>>), i32>>,
+    handle: Option<ByIndex>,
     name: Option<Text>,
     uuid: Option<Text>,
     pci_info: Option<Structure>,
@@ -92,6 +95,7 @@ pub(crate) const CLOCKS: [(u32, &str); 4] = [(0, "graphics"), (1, "sm"), (2, "me
 impl Nvml {
     /// Loads and initializes it.
     #[inline(never)]
+    #[expect(clippy::field_reassign_with_default, reason = "one after the other is less code")]
     pub(crate) fn open() -> Result<Self, Error> {
         let library = Library::open(LIBRARY)?;
         let init: Function<(), i32> = library.function("nvmlInit_v2")?;

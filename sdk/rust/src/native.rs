@@ -481,7 +481,7 @@ mod tests {
         let outs = vec![wit::Out::Bytes(vec![1; 3])];
         assert!(<(Output,)>::take((&mut output,), &mut outs.into_iter()).unwrap_err().is(code::IO));
         assert!(<(Output,)>::take((&mut output,), &mut Vec::new().into_iter()).is_err());
-        assert_eq!(i32::take(wit::Returned::Value(wit::Value::Unsigned32(1))), None);
-        assert_eq!(Option::<String>::take(wit::Returned::Text(None)), Some(None));
+        assert_eq!(<i32 as Returns>::take(wit::Returned::Value(wit::Value::Unsigned32(1))), None);
+        assert_eq!(<Option<String> as Returns>::take(wit::Returned::Text(None)), Some(None));
     }
 }

@@ -1,6 +1,6 @@
 //! A vendor's backend alone teaches the agent a new type of software: no rebuild, one file in a folder.
 
-use cardcage_tests::{DEPLOY_ONESHOT, Guest, Order, PROBE_THAT_DEPLOYS, TWO_ROLES, World, tar};
+use cardcage_tests::{DEPLOY_ONESHOT, Guest, Order, PROBE_THAT_DEPLOYS, TWO_ROLES, World, tar, until};
 
 use super::yard::{board, grants, order, program};
 
@@ -99,11 +99,15 @@ fn of_two_plugins_of_one_type_the_second_is_refused() {
 fn a_file_replaces_the_built_in_backend_of_its_name_without_its_grants() {
     let world = World::new();
     let agent = world.agent().plugin("bar.wasm", renamed("deploy-bar", "bar")).start();
-    let plugin = agent.until_plugin("deploy-bar", "refused");
-    assert!(!plugin.built_in && plugin.version == "1.0.0", "{plugin:?}");
-    assert!(plugin.reason.unwrap().contains("[plugins.grants.deploy-bar] artifacts"));
-    let order = Order::new("bar", "a", "http://127.0.0.1", "run.tar");
-    agent.order(&order).refused(2, &["type \"bar\" is not served here; known are: docker"]);
+    // The built-in one goes on until the file can serve.
+    let plugin = until("the file is kept out", || {
+        let plugin = agent.until_plugin("deploy-bar", "ready");
+        plugin.replacement.is_some().then_some(plugin)
+    });
+    assert!(plugin.built_in, "{plugin:?}");
+    let replacement = plugin.replacement.unwrap();
+    assert_eq!((replacement.version.as_str(), replacement.state.as_str()), ("1.0.0", "refused"));
+    assert!(replacement.reason.unwrap().contains("[plugins.grants.deploy-bar] artifacts"));
 }
 
 #[test]
@@ -113,7 +117,7 @@ fn a_file_that_replaces_a_built_in_backend_serves_with_grants_of_its_own() {
     }) else {
         return;
     };
-    board.until_ready();
+    until("the file serves", || (!board.agent.until_plugin("deploy-bar", "ready").built_in).then_some(()));
     let order = order(&board, "bar", "replaced", "run.tar");
     let id = board.agent.order(&order).done().id;
     assert_eq!(board.agent.until_state("replaced", "RUNNING")["name"], "replaced, asked 1 times");

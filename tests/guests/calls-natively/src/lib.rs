@@ -79,7 +79,7 @@ fn refused(libc: &Library) -> Vec<Error> {
     let called: Result<Function<(Text,), i32>, Error> = libc.function("system");
     let library = Library::open("libm.so.6");
     let path = Library::open("/usr/lib/libc.so.6");
-    let place: Result<Function<(Place<Option<Handle>>,), i32>, Error> = libc.function("strlens");
+    let place = libc.function::<(Place<Option<Handle>>,), i32>("strlens");
     let nul = libc.function::<(Text,), u64>("strlen").and_then(|length| length.call(("a\0b",)));
     [called.err(), library.err(), path.err(), place.err(), nul.err()]
         .into_iter()

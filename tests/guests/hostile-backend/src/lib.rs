@@ -218,7 +218,7 @@ fn make_again() -> Result<(), Error> {
 }
 
 fn create_container() -> Result<Container, Error> {
-    let note = |key: &str| Ok(state::get(key)?.unwrap_or_default());
+    let note = |key: &str| Ok::<_, Error>(state::get(key)?.unwrap_or_default());
     // A name of the engine, which knows those of all tests.
     let name = note("name")?.replace('/', "-").trim_start_matches('-').to_owned();
     containers::create(&Spec {
