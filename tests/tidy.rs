@@ -322,7 +322,8 @@ fn the_chinese_documents_have_the_commands_of_the_english() {
     let translations = files(&["md"]).into_iter().filter(|file| file.path.ends_with(".zh-CN.md"));
     for file in translations {
         let english = commands(&file.path.replace(".zh-CN.md", ".md"));
-        assert!(english.len() > 1, "{}: no commands", file.path);
+        // Some have only text.
+        assert!(english.len() > 1 || !file.text.contains("```"), "{}: no commands", file.path);
         assert_eq!(commands(&file.path), english, "{}", file.path);
     }
 }
