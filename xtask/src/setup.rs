@@ -30,7 +30,7 @@ const STATIC: [Tool; 1] = [Tool {
     needed_for: "a static agent; it is linked with this machine's libraries instead",
 }];
 
-const TESTING: [Tool; 13] = [
+const TESTING: [Tool; 14] = [
     Tool { executable: "ip", package: "iproute2", needed_for: "tests across network namespaces" },
     Tool { executable: "promtool", package: "prometheus", needed_for: "checks of the metrics" },
     Tool { executable: "dockerd", package: "docker.io", needed_for: "deploys of containers" },
@@ -38,6 +38,7 @@ const TESTING: [Tool; 13] = [
     Tool { executable: "busybox", package: "busybox-static", needed_for: "what is deployed in tests" },
     Tool { executable: "docker-registry", package: "docker-registry", needed_for: "deploys from a registry" },
     Tool { executable: "podman", package: "podman", needed_for: "deploys with the other container engine" },
+    Tool { executable: "skopeo", package: "skopeo", needed_for: "images as another client writes them" },
     Tool { executable: "runc", package: "runc", needed_for: "the container engines" },
     Tool { executable: "curl", package: "curl", needed_for: "deploys by a client of somebody else" },
     Tool { executable: "qemu-system-x86_64", package: "qemu-system-x86", needed_for: "the lab board" },
