@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::support::{AGENT, Manager, Place, ours, readings};
+use crate::support::{AGENT, Manager, Place, ours, readings, wait_for};
 
 /// The boards, without what changes by itself.
 fn still(manager: &Manager) -> Vec<Value> {
@@ -178,7 +178,9 @@ fn what_a_refusal_quotes_is_one_harmless_line() {
     for text in [detail, missing] {
         assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
     }
-    let log = manager.log();
-    assert!(log.contains("report rejected") && log.contains("FORGED"), "{log:?}");
+    let log = wait_for("a line in the log", || {
+        let log = manager.log();
+        (log.contains("report rejected") && log.contains("FORGED")).then_some(log)
+    });
     assert!(!log.contains('\u{1b}') && !log.contains('\u{202e}') && !log.contains("\nFORGED"), "{log:?}");
 }
