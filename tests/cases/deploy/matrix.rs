@@ -28,7 +28,9 @@ type Kills = BTreeMap<String, usize>;
 fn steps(kind: Kind, scenarios: &[Scenario]) -> Option<Kills> {
     let mut lane = Lane::new(&format!("every step of {scenarios:?}"), kind)?;
     for scenario in scenarios {
-        let last = (1..=MOST_STEPS).find(|step| !lane.try_step(*scenario, *step));
+        // Where a stop overtakes the start, a step is not passed each time.
+        let tries = if *scenario == Scenario::StopDuringStart { 3 } else { 1 };
+        let last = (1..=MOST_STEPS).find(|step| !(0..tries).any(|_| lane.try_step(*scenario, *step)));
         assert!(last.is_some(), "{scenario:?} passes more than {MOST_STEPS} steps");
         assert!(last > Some(4), "{scenario:?} has {last:?} steps only: they are not counted");
     }
