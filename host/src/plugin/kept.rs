@@ -61,8 +61,10 @@ impl Kept {
     /// Makes a copy. Whoever uses it checks that the content is still what its name says.
     pub(super) fn put(&self, digest: &Digest, bytes: &[u8]) -> std::io::Result<PathBuf> {
         let path = self.path(digest);
-        let whole =
-            path.symlink_metadata().is_ok_and(|there| there.is_file() && there.len() == bytes.len() as u64);
+        // A copy that a power failure spoilt may have the right length.
+        let is_file =
+            path.symlink_metadata().is_ok_and(|there| there.len() == bytes.len() as u64 && there.is_file());
+        let whole = is_file && std::fs::read(&path).is_ok_and(|there| there == bytes);
         if !whole {
             self.replace(&path, bytes)?;
         }
@@ -94,7 +96,8 @@ impl Kept {
     fn record(&self, accepted: &BTreeMap<String, Digest>) -> std::io::Result<()> {
         // What the record speaks of is on the disk before it.
         let there = |digest: &Digest| File::open(self.path(digest)).and_then(|copy| copy.sync_all()).is_ok();
-        let there = accepted.iter().filter(|(_, digest)| there(digest));
+        // A name that is more than a line could say something about other files.
+        let there = accepted.iter().filter(|(file, digest)| !file.contains('\n') && there(digest));
         let lines: String = there.map(|(file, digest)| format!("{digest}  {file}\n")).collect();
         self.replace(&self.folder.join("files"), lines.as_bytes())?;
         File::open(&self.folder)?.sync_all()
@@ -151,6 +154,27 @@ mod tests {
         assert_eq!(again.accepted(), &wanted(&[("a file.wasm", old)]).accepted);
         assert_eq!(std::fs::read(again.path(&old)).unwrap(), b"old");
         assert!(!again.path(&new).exists());
+    }
+
+    #[test]
+    fn a_copy_that_was_spoilt_is_made_anew() {
+        let state = tempfile::tempdir().unwrap();
+        let (kept, digest) = (Kept::open(state.path()), Digest::of(b"content"));
+        let path = kept.put(&digest, b"content").unwrap();
+        std::fs::write(&path, [0; 7]).unwrap();
+        kept.put(&digest, b"content").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"content");
+    }
+
+    #[test]
+    fn the_name_of_a_file_says_nothing_about_others() {
+        let state = tempfile::tempdir().unwrap();
+        let digest = Digest::of(b"content");
+        let mut kept = Kept::open(state.path());
+        kept.put(&digest, b"content").unwrap();
+        let forged = format!("a\n{digest}  victim.wasm");
+        kept.follow(&wanted(&[(&forged, digest)]), &BTreeSet::new());
+        assert!(Kept::open(state.path()).accepted().is_empty());
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub(super) fn watch(
     let theirs = wish.clone();
     let run = move || {
         let (events, files) = (Events::new(bell), BTreeMap::new());
-        Watcher { events, files, kept, folder, keys, too_many: false }.run(&looks, &theirs);
+        Watcher { events, files, kept, folder, keys, too_many: false, unreadable: None }.run(&looks, &theirs);
     };
     std::thread::Builder::new().name("folder".into()).stack_size(STACK).spawn(run)?;
     Ok((receiver, wish))
@@ -152,6 +152,8 @@ struct Watcher {
     events: Events,
     files: BTreeMap<OsString, Known>,
     too_many: bool,
+    /// Why the folder cannot be read, said once.
+    unreadable: Option<String>,
 }
 
 /// What tells one content of a file from the next, without reading it.
@@ -263,13 +265,19 @@ impl Watcher {
         loop {
             self.events.follow(&self.folder);
             let wanted = wish.get();
-            let (changed, pause) = self.look(&heard, first);
-            if (changed || first) && looks.send(Some(Arc::new(self.seen()))).is_err() {
-                return;
-            }
-            self.kept.follow(&wanted, &self.digests());
-            first = false;
-            heard = self.events.wait(pause);
+            let pause = match self.look(&heard, first) {
+                // Until the folder has been seen, nobody knows what was accepted from it, and nothing of that is forgotten.
+                None => PERIOD,
+                Some((changed, pause)) => {
+                    if (changed || first) && looks.send(Some(Arc::new(self.seen()))).is_err() {
+                        return;
+                    }
+                    self.kept.follow(&wanted, &self.digests());
+                    first = false;
+                    pause
+                }
+            };
+            heard = Heard { all_whole: first, ..self.events.wait(pause) };
             if looks.is_closed() {
                 return;
             }
@@ -296,16 +304,21 @@ impl Watcher {
         packages.map(|package| package.digest).collect()
     }
 
-    /// Whether something is different, and when to look again at the latest.
-    fn look(&mut self, heard: &Heard, first: bool) -> (bool, Duration) {
+    /// Whether something is different, and when to look again at the latest. What runs keeps running where the folder
+    /// cannot be read: that does not mean that it is empty.
+    fn look(&mut self, heard: &Heard, first: bool) -> Option<(bool, Duration)> {
         let names = match names(&self.folder) {
             Ok(names) => names,
             Err(error) => {
-                // What runs keeps running: that the folder cannot be read does not mean that it is empty.
-                warn!(folder = %self.folder.display(), %error, "plugin folder cannot be read");
-                return (false, PERIOD);
+                let said = error.to_string();
+                if self.unreadable.as_ref() != Some(&said) {
+                    warn!(folder = %self.folder.display(), %error, "plugin folder cannot be read, it is tried again");
+                }
+                self.unreadable = Some(said);
+                return None;
             }
         };
+        self.unreadable = None;
         let (now, mut changed, mut pause) = (Instant::now(), false, PERIOD);
         let mut there = BTreeMap::new();
         for name in self.choose(names) {
@@ -344,7 +357,7 @@ impl Watcher {
                 },
             }
         }
-        (changed, pause)
+        Some((changed, pause))
     }
 
     /// The files that are looked at: those that are known, and others up to the limit, so that a flood of files does not

@@ -59,6 +59,9 @@ mod tests {
             ("sdk/guide/capabilities.md", "sdk/guide/capabilities.zh-CN.md"),
             ("sdk/guide/write-a-backend.md", "sdk/guide/write-a-backend.zh-CN.md"),
             ("sdk/guide/bar.md", "sdk/guide/bar.zh-CN.md"),
+            ("sdk/guide/signing.md", "sdk/guide/signing.zh-CN.md"),
+            ("sdk/guide/manifest.md", "sdk/guide/manifest.zh-CN.md"),
+            ("sdk/guide/compatibility.md", "sdk/guide/compatibility.zh-CN.md"),
         ] {
             assert_eq!(typed(english), typed(chinese), "{english} and {chinese}");
         }
@@ -79,6 +82,12 @@ mod tests {
             "sdk/guide/write-a-backend.zh-CN.md",
             "sdk/guide/bar.md",
             "sdk/guide/bar.zh-CN.md",
+            "sdk/guide/signing.md",
+            "sdk/guide/signing.zh-CN.md",
+            "sdk/guide/manifest.md",
+            "sdk/guide/manifest.zh-CN.md",
+            "sdk/guide/compatibility.md",
+            "sdk/guide/compatibility.zh-CN.md",
         ] {
             let file = root().join(document);
             let text = std::fs::read_to_string(&file).unwrap();
