@@ -171,6 +171,12 @@ impl Readers {
         }
     }
 
+    /// The same threads, and what is known of the paths, for calls that have a time of their own.
+    #[must_use]
+    pub fn with_patience(&self, patience: &Patience) -> Self {
+        Self { patience: patience.clone(), ..self.clone() }
+    }
+
     /// Does one thing that reads, off the runtime's thread. The path only names it.
     pub async fn once<T, F>(&self, path: &Path, work: F) -> Result<T, ReadError>
     where
@@ -304,6 +310,17 @@ mod tests {
 
     fn readers(threads: usize) -> Readers {
         Readers::new(&Turns::new(1), &Patience::default(), threads, Neighbours::Apart)
+    }
+
+    #[test]
+    fn calls_of_two_versions_have_a_time_each() {
+        let (old, hasty) = (readers(1), Patience::default());
+        let new = old.with_patience(&hasty);
+        old.patience.begin(Duration::from_secs(2));
+        let until = old.patience.until();
+        hasty.begin(Duration::from_millis(10));
+        assert_eq!(old.patience.until(), until);
+        assert!(new.patience.until() < until && Arc::ptr_eq(&old.threads, &new.threads));
     }
 
     fn paths(names: &[&str]) -> Arc<[PathBuf]> {

@@ -22,7 +22,7 @@ use super::backends::{Place, Served};
 use super::backoff::{Backoff, Next};
 use super::cache::Fault;
 use super::instance::{CallError, Cost, Instance, LinkedProbe, Sampled};
-use super::kit::{Kit, Linked, NotLinked, Senses};
+use super::kit::{Kit, Linked, NotLinked, Senses, UNKNOWN_BOARD};
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
 use crate::sample::PluginReport;
@@ -66,7 +66,7 @@ impl Driver {
 
     /// Runs until the plugin is set aside; what it said and how it is stays in its report.
     pub(super) async fn run(self) {
-        if let Err(reason) = self.kit.is_for_this_board(&self.plugin.package).await {
+        if let Err(reason) = self.is_for_this_board().await {
             self.place.iter().for_each(|place| place.refused(&reason));
             return self.set_aside(PluginState::Idle, Some(reason));
         }
@@ -116,6 +116,18 @@ impl Driver {
         self.state(PluginState::Ready, None);
         if let Some(place) = self.place {
             place.ready(Served::new(self.plugin, self.kit, linked, self.senses));
+        }
+    }
+
+    /// Asks the board what it is, for as long as it takes.
+    async fn is_for_this_board(&self) -> Result<(), String> {
+        let mut backoff = Backoff::default();
+        loop {
+            if let Some(applies) = self.kit.is_for_this_board(&self.plugin.package).await {
+                return applies;
+            }
+            self.state(PluginState::Backoff, Some(UNKNOWN_BOARD.to_owned()));
+            tokio::time::sleep(backoff.put_off(true)).await;
         }
     }
 

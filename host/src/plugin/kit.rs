@@ -37,6 +37,9 @@ const PATH_READERS: usize = 16;
 /// How long it may take to find out what this board is.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// Why nothing is decided about a plugin that is for some boards only.
+pub(super) const UNKNOWN_BOARD: &str = "the board does not say in time what it is; it is asked again";
+
 /// What all plugins share.
 #[derive(Debug)]
 pub struct Kit {
@@ -60,6 +63,17 @@ pub(super) struct Senses {
     patience: Patience,
     lines: Lines,
     pool: Pool,
+}
+
+impl Senses {
+    /// For another version, which may run beside the first: each call of it has a time of its own.
+    #[must_use]
+    pub(super) fn of_another_version(&self) -> Self {
+        let patience = Patience::default();
+        let [facts, paths, mounts] =
+            [&self.facts, &self.paths, &self.mounts].map(|readers| readers.with_patience(&patience));
+        Self { facts, paths, mounts, patience, ..self.clone() }
+    }
 }
 
 /// A plugin whose imports were matched with what the agent has.
@@ -150,19 +164,15 @@ impl Kit {
         }
     }
 
-    /// Whether a plugin is for boards like this one; if not, why.
-    pub(super) async fn is_for_this_board(&self, package: &Package) -> Result<(), String> {
+    /// Whether a plugin is for boards like this one; if not, why. None where the board does not say in time what it is.
+    pub(super) async fn is_for_this_board(&self, package: &Package) -> Option<Result<(), String>> {
         let rules = package.manifest.boards.clone();
         if rules.is_empty() {
-            return Ok(());
+            return Some(Ok(()));
         }
         let board = Arc::clone(&self.board);
-        let looks =
-            tokio::task::spawn_blocking(move || applies(&rules, &board).map_err(|other| other.to_string()));
-        match timeout(LOOK, looks).await {
-            Ok(Ok(applies)) => applies,
-            _ => Err("it is not known which board this is: reading that takes too long".to_owned()),
-        }
+        let look = move || applies(&rules, &board).map_err(|other| other.to_string());
+        timeout(LOOK, tokio::task::spawn_blocking(look)).await.ok()?.ok()
     }
 
     /// Compiles a plugin, or finds it compiled.
@@ -185,7 +195,8 @@ impl Kit {
 
     /// Starts one instance outside of any driver: for a vendor who tries a plugin.
     pub async fn try_one(&self, plugin: &Admitted) -> Result<(Instance, Support), String> {
-        self.is_for_this_board(&plugin.package).await?;
+        let applies = self.is_for_this_board(&plugin.package).await;
+        applies.unwrap_or_else(|| Err(UNKNOWN_BOARD.to_owned()))?;
         let Linked::Probe(linked) = self.link(plugin).await.map_err(|error| error.reason)? else {
             return Err(
                 "is a deploy backend, which has nothing to sample; it is tried with POST /deploy".to_owned()

@@ -368,7 +368,8 @@ impl Supervisor {
             let running: BTreeSet<_> = running.map(|started| &started.name).collect();
             self.senses.retain(|name, _| running.contains(name));
         }
-        self.senses.entry(package.name.clone()).or_insert_with(|| self.kit.senses(package)).clone()
+        let senses = self.senses.entry(package.name.clone()).or_insert_with(|| self.kit.senses(package));
+        senses.of_another_version()
     }
 
     /// It is known what became of a plugin.
