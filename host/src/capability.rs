@@ -7,6 +7,8 @@
 //! | the grant  | what of it the operator gave, where it has parameters ([`files::Grant`])       |
 //! | the fake   | recorded roots ([`Roots`]) under the same real side, so that nothing differs   |
 //!
+//! What probes are told by all of them can be recorded and played back: [`tape`].
+//!
 //! Those of deploy backends ([`deploys`]) have their real side in a crate of its own, without the runtime: `host/artifacts`,
 //! `host/containers`, `host/processes`. So has [`native`]: `host/native`.
 
@@ -23,6 +25,7 @@ pub mod processes;
 mod readers;
 pub mod roots;
 pub mod state;
+pub mod tape;
 
 pub use readers::{Neighbours, Patience, ReadError, Readers, Turns};
 pub use roots::Roots;

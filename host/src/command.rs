@@ -2,9 +2,13 @@
 
 mod bar;
 mod check;
+mod conformance;
 mod list;
 mod plugin;
 mod process;
+mod record;
+mod rehearsal;
+mod replay;
 mod sign;
 mod r#try;
 

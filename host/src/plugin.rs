@@ -36,7 +36,7 @@ pub use built_in::{BUILT_IN, BuiltIn};
 pub use cache::{Cache, CacheError};
 pub use folder::{find, name};
 pub use grants::Grants;
-pub use instance::{CallError, Instance, LinkedProbe, Sampled};
+pub use instance::{CallError, Declined, Instance, LinkedProbe, Sampled};
 pub use kit::{Kit, KitError};
 pub use package::{Package, Refused, Role, Source};
 pub use runtime::Runtime;

@@ -2,7 +2,7 @@
 //! is reported on time.
 
 mod redfish; // a management controller
-mod servers; // hosts in every state
+pub(crate) mod servers; // hosts in every state
 
 use cardcage_tests::{ASKS_HTTP, Agent, World, until};
 
@@ -10,7 +10,7 @@ use crate::siege::Siege;
 use servers::{Certificate, Server};
 
 /// Settings and grants of the guest.
-fn config(url: &str, grants: &str) -> String {
+pub(crate) fn config(url: &str, grants: &str) -> String {
     format!("[plugins.settings.asks-http]\nurl = \"{url}\"\n[plugins.grants.asks-http]\n{grants}\n")
 }
 

@@ -89,7 +89,7 @@ fn release_agent() -> Result<()> {
 ///
 /// Each in a build of its own: the features of one build are united, and with its compiler in the same build every other
 /// executable would have a compiler in it too.
-pub fn companions(profile: Profile) -> Result<()> {
+fn companions(profile: Profile) -> Result<()> {
     const COMPANIONS: [(&str, &[&str], &str); 3] = [
         ("cardcage-compile", &["--features", "compiler"], "the compiler of plugins"),
         ("cardcage-native", &["--features", "helper"], "the caller of vendors' libraries"),

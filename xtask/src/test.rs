@@ -1,7 +1,8 @@
 //! `cargo xtask test`: every check and test, each with a heading and its time. CI runs exactly this.
 //!
-//! The steps share what they build: one profile, one set of features, one target directory. Lints come first, because
-//! they fail soonest.
+//! The steps share what they build: one profile, one target directory, and one set of features, so that nothing is built
+//! twice. The executables that tests start have more in them than those that are released. Lints come first, because they
+//! fail soonest.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,21 +10,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::build::{self, Profile};
+use crate::build::Profile;
 use crate::command::{cargo, root, run};
 use crate::{demo, documents, engine, setup, units};
 
 /// A heading, and what is done under it.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 10] = [
     ("what is needed", setup::for_testing),
     ("format", format),
     ("lints", || clippy(&["--workspace", "--all-targets"])),
-    ("lints of the compiler", || clippy(&["--package", "cardcage-compile", "--features", "compiler"])),
-    ("lints of the helper", || clippy(&["--package", "cardcage-native", "--features", "helper"])),
     ("lints of the plugins", lint_plugins),
-    ("build", build_all),
+    ("build", || cargo_step(&["build", "--workspace", "--all-targets"])),
     ("tests", || engine::with_engine(|| cargo_step(&["test", "--workspace"]))),
     ("documentation of the crates", crate_documentation),
     ("units of systemd", units::verify),
@@ -104,13 +103,6 @@ fn plugins() -> Result<Vec<String>> {
     };
     let name = |package: Value| package.get("name").and_then(Value::as_str).map(str::to_owned);
     Ok(list(&metadata, "packages").into_iter().filter(is_plugin).filter_map(name).collect())
-}
-
-/// The tests with the executables that they start. All targets, because the features that tests ask for unite with the
-/// others: to build the executables alone first would build half of the dependencies twice.
-fn build_all() -> Result<()> {
-    cargo_step(&["build", "--workspace", "--all-targets"])?;
-    build::companions(Profile::Debug)
 }
 
 /// Links that lead nowhere are errors.

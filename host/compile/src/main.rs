@@ -81,6 +81,7 @@ fn compile(plugin: &[u8]) -> Result<Vec<u8>> {
     let engine = Engine::new(&engine_config())
         .map_err(anyhow::Error::from)
         .context("the compiler cannot be set up")?;
+    #[expect(clippy::disallowed_methods, reason = "this is the compiler")]
     let code = engine.precompile_component(plugin).map_err(anyhow::Error::from);
     code.context("the plugin does not compile")
 }

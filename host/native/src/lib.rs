@@ -15,6 +15,8 @@ pub use model::{Argument, Handle, Out, Outcome, Parameter, Returned, Returns, Sc
 
 mod client;
 mod error;
+#[cfg(feature = "serde")]
+mod exact;
 mod grant;
 pub mod limits;
 mod model;

@@ -18,12 +18,15 @@ pub enum Scalar {
 
 /// A scalar and its type. A handle that is `None` is NULL.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Value {
     S32(i32),
     U32(u32),
     S64(i64),
     U64(u64),
+    #[cfg_attr(feature = "serde", serde(with = "crate::exact::float32"))]
     F32(f32),
+    #[cfg_attr(feature = "serde", serde(with = "crate::exact::float64"))]
     F64(f64),
     Handle(Option<Handle>),
 }
@@ -48,6 +51,7 @@ impl Value {
 ///
 /// It holds the number of the helper's life, so that a number from before a restart never names another pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Handle {
     /// Which life of the helper; never 0.
     pub(crate) generation: u32,
@@ -137,6 +141,7 @@ pub enum Argument {
 
 /// What a function left in a place or a buffer.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Out {
     Value(Value),
     Buffer(Vec<u8>),
@@ -144,6 +149,7 @@ pub enum Out {
 
 /// What a function returned. A text of `None` was NULL; bytes that are not UTF-8 are replaced.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Returned {
     Nothing,
     Value(Value),
@@ -152,6 +158,7 @@ pub enum Returned {
 
 /// What a call did.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Outcome {
     pub returned: Returned,
     /// One for each place, output and buffer of both kinds, in the order of the parameters.

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use super::sign::{self, KeygenArguments, SignArguments, VerifyArguments};
-use super::{list, r#try};
+use super::{conformance, list, record, r#try};
 use crate::config::Config;
 
 /// What can be done with plugins.
@@ -54,6 +55,12 @@ pub enum PluginCommand {
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
     },
+    /// Takes samples on this board, and saves all that the plugin was told: `try --replay` and `check --replay` go on from
+    /// there, on any machine.
+    Record(RecordArguments),
+    /// The conformance suite: whether a plugin keeps to its limits, says the same of the same board, copes with what is
+    /// missing or refused, and holds nothing for ever.
+    Check(CheckArguments),
     /// Compiles every plugin into the cache, so that the next start is a warm one. For packages.
     Warm {
         #[command(flatten)]
@@ -82,12 +89,58 @@ pub struct TryArguments {
     pub(super) plugins: Vec<String>,
     #[command(flatten)]
     pub(super) config: ConfigFile,
-    /// How many samples.
-    #[arg(long, default_value_t = 1)]
-    pub(super) count: u32,
+    /// How many samples; one, or as many as a recording has.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) count: Option<u32>,
     /// Time between two samples, such as `1s`; without it they follow at once.
     #[arg(long, value_parser = humantime::parse_duration)]
-    pub(super) every: Option<std::time::Duration>,
+    pub(super) every: Option<Duration>,
+    /// Instead of this board, the one that `plugin record` saved. Takes one plugin; its settings are those of
+    /// the recording, unless the configuration has others.
+    #[arg(long, value_name = "RECORDING", conflicts_with = "every")]
+    pub(super) replay: Option<PathBuf>,
+    /// Fails unless the samples are those of this file, bit for bit.
+    #[arg(long, value_name = "FILE", requires = "replay")]
+    pub(super) expect: Option<PathBuf>,
+    /// Writes the samples into the file of --expect, instead of comparing them.
+    #[arg(long, requires = "expect")]
+    pub(super) accept: bool,
+    /// For programs.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What `plugin record` takes.
+#[derive(Debug, Args)]
+pub struct RecordArguments {
+    /// The name of a probe, or a file.
+    pub(super) plugin: String,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// Where the recording goes; NAME.recording, if it is not said.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// How many samples.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) count: u32,
+    /// Time between two samples; the probe's own, if it is not said.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub(super) every: Option<Duration>,
+}
+
+/// What `plugin check` takes.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// The name of a probe, or a file.
+    pub(super) plugin: String,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// The board that `plugin record` saved; without it this one, of which three samples are recorded.
+    #[arg(long, value_name = "RECORDING")]
+    pub(super) replay: Option<PathBuf>,
+    /// How many samples are taken to see whether it holds ever more.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..))]
+    pub(super) samples: u32,
     /// For programs.
     #[arg(long)]
     pub(super) json: bool,
@@ -98,6 +151,8 @@ impl PluginCommand {
         match self {
             Self::List { config, json } => list::list(&config.load()?, json),
             Self::Try(arguments) => r#try::run(&arguments),
+            Self::Record(arguments) => record::run(&arguments),
+            Self::Check(arguments) => conformance::run(&arguments),
             Self::Warm { config } => r#try::warm(&config.load()?),
             Self::New { arguments } => project("new", &arguments),
             Self::Build { arguments } => project("build", &arguments),

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,10 +12,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::plugin::TryArguments;
+use super::rehearsal::{self, Rehearsal, Run};
+use super::replay;
+use crate::capability::tape::Tape;
 use crate::config::Config;
 use crate::error::chain;
 use crate::model::{Contribution, Readings, Snapshot, Support};
-use crate::plugin::{self, Admitted, BUILT_IN, Instance, Kit, Package, Role, Source};
+use crate::plugin::{self, Admitted, BUILT_IN, Instance, Kit, Role};
 use crate::protocol::preview::Preview;
 
 /// One plugin under trial.
@@ -49,6 +51,9 @@ pub(super) fn warm(config: &Config) -> Result<()> {
 
 /// Takes samples and prints them.
 pub(super) fn run(arguments: &TryArguments) -> Result<()> {
+    if let Some(recording) = &arguments.replay {
+        return replay::run(arguments, recording);
+    }
     let config = arguments.config.load()?;
     let kit = Arc::new(Kit::new(&config)?);
     let mut plugins = admitted(&config, &arguments.plugins)?;
@@ -66,46 +71,30 @@ pub(super) fn run(arguments: &TryArguments) -> Result<()> {
     print(&config, &trials, &cost, arguments.json)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().build().context("the runtime cannot be set up")
 }
 
 /// The plugins that are meant: all, or those named, or files.
 fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitted>> {
-    let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
-    let admit = |package| Admitted::new(package, &config.plugins);
-    let refusal = |refused: plugin::Refused| anyhow!("{} is refused: {}", refused.name, refused.reason);
     if wanted.is_empty() {
+        let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
+        let admit = |package| Admitted::new(package, &config.plugins);
         // Those that are refused are what `plugin list` and `check` are for.
         return Ok(found.into_iter().filter_map(|plugin| plugin.and_then(admit).ok()).collect());
     }
-    let by_name = |name: &String| {
-        let matching = found.iter().find_map(|plugin| match plugin {
-            Ok(package) if package.name.as_str() == name => Some(Ok(package.clone())),
-            Err(refused) if refused.name.as_str() == name => Some(Err(refused.clone())),
-            _ => None,
-        });
-        match matching {
-            Some(plugin) => plugin.and_then(admit).map_err(refusal),
-            None if Path::new(name).is_file() => {
-                let package = Package::open(Source::file(PathBuf::from(name)), &config.plugins.keys());
-                let package = package.map_err(|error| anyhow!("{name} is no plugin: {}", chain(&error)))?;
-                admit(package).map_err(refusal)
-            }
-            None => {
-                bail!("{name} is neither a plugin of this agent nor a file; see `cardcage-agent plugin list`")
-            }
-        }
-    };
-    wanted.iter().map(by_name).collect()
+    wanted.iter().map(|name| rehearsal::admitted(config, name)).collect()
 }
 
 async fn start(kit: &Kit, plugins: Vec<Admitted>) -> Result<Vec<Trial>> {
     let mut trials = Vec::new();
     for plugin in plugins {
-        let (instance, support) =
-            kit.try_one(&plugin).await.map_err(|reason| anyhow!("{}: {reason}", plugin.package().name))?;
+        let name = plugin.package().name.clone();
+        kit.applies(&plugin).await.map_err(|reason| anyhow!("{name}: {reason}"))?;
+        let rehearsal = Rehearsal::new(kit, &plugin).await?;
+        let run = rehearsal.start(Tape::default()).await;
+        let Run { instance, support, .. } = run.map_err(|failure| anyhow!("{name}: {}", chain(&failure)))?;
         trials.push(Trial { plugin, instance, support, latest: None, faults: Vec::new() });
     }
     Ok(trials)
@@ -119,14 +108,15 @@ async fn sample(
 ) -> Result<(Vec<Trial>, Cost)> {
     trials = round(kit, trials).await?;
     let (began, before) = (Instant::now(), processor_time()?);
-    for _ in 1..arguments.count {
+    let count = arguments.count.unwrap_or(1);
+    for _ in 1..count {
         if let Some(every) = arguments.every {
             tokio::time::sleep(every).await;
         }
         trials = round(kit, trials).await?;
     }
     let cost = Cost {
-        samples: arguments.count.saturating_sub(1),
+        samples: count.saturating_sub(1),
         cpu: processor_time()?.saturating_sub(before),
         wall: began.elapsed(),
     };

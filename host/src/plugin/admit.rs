@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use tracing::warn;
 
 use super::grants::Grants;
@@ -29,6 +30,19 @@ impl Admitted {
         Ok(Self { package, grants, settings, trust })
     }
 
+    /// For a recorded board: nothing of this one is asked, so nothing is granted. The configuration's settings come before
+    /// those of the recording.
+    pub fn on_a_recording(package: Package, plugins: &Plugins, recorded: &Value) -> Result<Self, Refused> {
+        let settings = match plugins.settings.contains_key(package.name.as_str()) {
+            true => settings(&package, plugins),
+            false => {
+                fitting(&package, recorded.as_object().cloned().unwrap_or_default().into_iter().collect())
+            }
+        };
+        let settings = settings.map_err(|reason| package.refused(&reason))?;
+        Ok(Self { package, grants: Grants::default(), settings, trust: None })
+    }
+
     pub fn package(&self) -> &Package {
         &self.package
     }
@@ -51,6 +65,11 @@ impl Admitted {
         let native = requested.filter(|library| native.inner().library(library).is_ok());
         let native = native.map(|library| format!("native {library}"));
         files.chain(http).chain(native).collect()
+    }
+
+    /// What it is handed, as JSON.
+    pub fn settings(&self) -> &str {
+        &self.settings
     }
 
     pub fn trust(&self) -> Option<&str> {
@@ -96,5 +115,9 @@ fn settings(package: &Package, plugins: &Plugins) -> Result<String, String> {
         let value = serde_json::to_value(value).map_err(|error| format!("the setting {key:?}: {error}"))?;
         set.insert(key.clone(), value);
     }
+    fitting(package, set)
+}
+
+fn fitting(package: &Package, set: BTreeMap<String, Value>) -> Result<String, String> {
     package.manifest.settings(&set).map(|settings| settings.to_string()).map_err(|error| error.to_string())
 }

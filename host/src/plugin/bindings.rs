@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
         default: async,
     },
     exports: { default: async },
+    additional_derives: [serde::Serialize, serde::Deserialize],
     with: {
         "cardcage:host/files.batch": crate::capability::files::guest::Batch,
         "cardcage:host/native.function": cardcage_native::Function,

@@ -35,9 +35,10 @@ pub(super) fn sample(sample: wit::Sample) -> Sampled {
         }),
         identity: sample.identity.map(identity),
     };
+    let refused = check.faults.len();
     let told = sample.faults.into_iter().take(FAULTS);
     check.faults.extend(told.map(|fault| text(format!("{}: {}", fault.code, fault.detail), TEXT)));
-    Sampled { readings, faults: check.faults }
+    Sampled { readings, faults: check.faults, refused }
 }
 
 /// A text cut to a length, at a character, without control characters.

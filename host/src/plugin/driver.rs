@@ -186,7 +186,7 @@ impl Driver {
     }
 
     fn publish(&self, sampled: Sampled, support: Support, began: Instant, (memory, cost): (usize, Cost)) {
-        let Sampled { readings, faults } = sampled;
+        let Sampled { readings, faults, .. } = sampled;
         let every = self.plugin.package.manifest.probe.every;
         let took = began.elapsed();
         let count = readings.count();

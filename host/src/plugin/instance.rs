@@ -19,6 +19,7 @@ use super::bindings::{Probe, ProbePre};
 use super::convert;
 use super::runtime::Runtime;
 use crate::capability::http::guest::Http;
+use crate::capability::tape::{Outcome, Stage, Tape, Taped};
 use crate::capability::{
     Patience, deploys::Deploys, files::Files, http, kernel::Kernel, log, native::Native,
 };
@@ -52,18 +53,19 @@ pub(super) struct State {
     log: log::Log,
     native: Native,
     pub(super) deploys: Deploys,
+    tape: Tape,
 }
 
 /// How the runtime finds what a call is for: once a call, so calls are counted here.
 impl State {
-    pub(super) fn kernel(&mut self) -> &mut Kernel {
+    pub(super) fn kernel(&mut self) -> Taped<'_, Kernel> {
         self.host_calls += 1;
-        &mut self.kernel
+        Taped { live: &mut self.kernel, tape: &self.tape }
     }
 
-    pub(super) fn files(&mut self) -> &mut Files {
+    pub(super) fn files(&mut self) -> Taped<'_, Files> {
         self.host_calls += 1;
-        &mut self.files
+        Taped { live: &mut self.files, tape: &self.tape }
     }
 
     pub(super) fn log(&mut self) -> &mut log::Log {
@@ -71,9 +73,9 @@ impl State {
         &mut self.log
     }
 
-    pub(super) fn native(&mut self) -> &mut Native {
+    pub(super) fn native(&mut self) -> Taped<'_, Native> {
         self.host_calls += 1;
-        &mut self.native
+        Taped { live: &mut self.native, tape: &self.tape }
     }
 
     pub(super) fn deploys(&mut self) -> &mut Deploys {
@@ -207,6 +209,8 @@ pub struct Declined {
 pub struct Sampled {
     pub readings: Readings,
     pub faults: Vec<String>,
+    /// How many of the faults, from the first, are the agent's: it refused what broke a rule.
+    pub refused: usize,
 }
 
 /// What a new instance is given.
@@ -224,6 +228,8 @@ pub struct Capabilities {
     pub(super) memory: usize,
     /// For backends; probes have none of it.
     pub deploys: Deploys,
+    /// For a probe that is tried; nothing is recorded in the agent.
+    pub tape: Tape,
 }
 
 /// A plugin that runs. Dropping it ends it.
@@ -283,6 +289,7 @@ impl Instance {
             true => Ok(UpdateDeadline::Yield(1)),
             false => Ok(UpdateDeadline::Interrupt),
         });
+        store.data().tape.begin(Stage::Start);
         let _running = runtime.running();
         let mut cpu = Duration::ZERO;
         let start = metered(&mut cpu, linked.0.instantiate_async(&mut store));
@@ -291,6 +298,7 @@ impl Instance {
             Ok(Err(error)) => return Err(ended(&store, &error, deadline)),
             Err(_) => return Err(CallError::Deadline(deadline)),
         };
+        store.data().tape.end(|| Outcome::Started);
         Ok(Self { store, probe, deadline, cpu })
     }
 
@@ -300,26 +308,36 @@ impl Instance {
         runtime: &Runtime,
         settings: &str,
     ) -> Result<Result<Support, Declined>, CallError> {
-        let _running = self.begin(runtime);
+        let _running = self.begin(runtime, Stage::Configure);
         let call = self.probe.cardcage_probe_sampler().call_configure(&mut self.store, settings);
         let answer = match timeout(self.deadline + GRACE, metered(&mut self.cpu, call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),
             Err(_) => return Err(CallError::Deadline(self.deadline)),
         };
-        Ok(answer.map(Support::from).map_err(declined))
+        let answer = answer.map(Support::from).map_err(declined);
+        self.store.data().tape.end(|| match &answer {
+            Ok(support) => Outcome::Support(support.as_str().to_owned()),
+            Err(declined) => Outcome::Declined(declined.to_string()),
+        });
+        Ok(answer)
     }
 
     /// Takes a sample.
     pub async fn sample(&mut self, runtime: &Runtime) -> Result<Result<Sampled, Declined>, CallError> {
-        let _running = self.begin(runtime);
+        let _running = self.begin(runtime, Stage::Sample);
         let call = self.probe.cardcage_probe_sampler().call_sample(&mut self.store);
         let answer = match timeout(self.deadline + GRACE, metered(&mut self.cpu, call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),
             Err(_) => return Err(CallError::Deadline(self.deadline)),
         };
-        Ok(answer.map(convert::sample).map_err(declined))
+        let answer = answer.map_err(declined);
+        self.store.data().tape.end(|| match &answer {
+            Ok(sample) => Outcome::sample(sample),
+            Err(declined) => Outcome::Declined(declined.to_string()),
+        });
+        Ok(answer.map(convert::sample))
     }
 
     /// Linear memory, in bytes.
@@ -331,8 +349,9 @@ impl Instance {
         Cost { cpu: self.cpu, host_calls: self.store.data().host_calls }
     }
 
-    fn begin<'a>(&mut self, runtime: &'a Runtime) -> super::runtime::Running<'a> {
+    fn begin<'a>(&mut self, runtime: &'a Runtime, stage: Stage) -> super::runtime::Running<'a> {
         let state = self.store.data_mut();
+        state.tape.begin(stage);
         state.deadline = Instant::now() + self.deadline;
         state.patience.begin(self.deadline);
         state.limits.refused = false;
@@ -363,14 +382,18 @@ fn thread_time() -> Duration {
 
 /// A store with its limits.
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
-    let Capabilities { kernel, files, http, native, patience, lines, pool, memory, deploys } = capabilities;
+    let Capabilities { kernel, files, http, native, patience, lines, pool, memory, deploys, tape } =
+        capabilities;
     let output = log::guest::Output::new(lines.clone());
-    let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(output.clone()).stderr(output);
+    tape.time_and_randomness(&mut wasi);
+    let wasi = wasi.build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);
     let limits = Limits { pool, most_memory: memory, ..Limits::default() };
     let log = log::Log(lines);
-    let http = Http::new(http, patience.clone());
+    let http = Http::new(http, patience.clone(), tape.clone());
     patience.begin(deadline);
     let deadline = Instant::now() + deadline;
     let host_calls = 0;
@@ -387,6 +410,7 @@ pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Dur
         log,
         native,
         deploys,
+        tape,
     };
     let mut store = Store::new(runtime.engine(), state);
     store.limiter(|state| &mut state.limits);

@@ -13,7 +13,7 @@ use super::backend::LinkedBackend;
 use super::boards::{BoardFacts, applies};
 use super::cache::{Cache, CacheError, Fault};
 use super::grants::Grants;
-use super::instance::{Capabilities, Instance, LinkedProbe, Pool};
+use super::instance::{CallError, Capabilities, Declined, Instance, LinkedProbe, Pool};
 use super::package::{Package, Role};
 use super::runtime::Runtime;
 use crate::capability::deploys::Deploys;
@@ -22,6 +22,7 @@ use crate::capability::http;
 use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
 use crate::capability::native::{self, Native};
+use crate::capability::tape::Tape;
 use crate::capability::{Neighbours, Patience, Readers, Roots, Turns};
 use crate::config::Config;
 use crate::error::{brief, chain};
@@ -161,6 +162,7 @@ impl Kit {
             pool,
             memory: package.manifest.limits.memory,
             deploys,
+            tape: Tape::default(),
         }
     }
 
@@ -193,24 +195,40 @@ impl Kit {
         component.map_err(|error| NotLinked { fault: error.fault(), reason: brief(&chain(&error)) })
     }
 
-    /// Starts one instance outside of any driver: for a vendor who tries a plugin.
-    pub async fn try_one(&self, plugin: &Admitted) -> Result<(Instance, Support), String> {
+    /// Compiles a probe that is tried outside of any driver.
+    pub async fn link_probe(&self, plugin: &Admitted) -> Result<LinkedProbe, String> {
+        match self.link(plugin).await.map_err(|error| error.reason)? {
+            Linked::Probe(linked) => Ok(linked),
+            Linked::Backend(_) => {
+                Err("is a deploy backend, which has nothing to sample; it is tried with POST /deploy"
+                    .to_owned())
+            }
+        }
+    }
+
+    /// Whether a plugin that is tried is for boards like this one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn applies(&self, plugin: &Admitted) -> Result<(), String> {
         let applies = self.is_for_this_board(&plugin.package).await;
-        applies.unwrap_or_else(|| Err(UNKNOWN_BOARD.to_owned()))?;
-        let Linked::Probe(linked) = self.link(plugin).await.map_err(|error| error.reason)? else {
-            return Err(
-                "is a deploy backend, which has nothing to sample; it is tried with POST /deploy".to_owned()
-            );
-        };
+        applies.unwrap_or_else(|| Err(UNKNOWN_BOARD.to_owned()))
+    }
+
+    /// Starts one instance of it, with its calls on a tape, and hands it its settings.
+    pub async fn try_one(
+        &self,
+        plugin: &Admitted,
+        linked: &LinkedProbe,
+        tape: Tape,
+    ) -> Result<Result<(Instance, Support), Declined>, CallError> {
         let senses = self.senses(&plugin.package);
         let capabilities = self.probe(plugin, &senses, self.native(&plugin.grants, &senses));
+        let capabilities = Capabilities { tape, ..capabilities };
         let deadline = plugin.package.manifest.probe.deadline;
-        let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
-        let mut instance = instance.map_err(|error| chain(&error))?;
-        let support =
-            instance.configure(&self.runtime, &plugin.settings).await.map_err(|error| chain(&error))?;
-        let support = support.map_err(|declined| format!("declines: {declined}"))?;
-        Ok((instance, plugin.package.at_most(support)))
+        let mut instance = Instance::start(&self.runtime, linked, capabilities, deadline).await?;
+        let support = instance.configure(&self.runtime, &plugin.settings).await?;
+        Ok(support.map(|support| (instance, plugin.package.at_most(support))))
     }
 
     /// When a probe of this cadence samples next. Counted from one beginning, so that probes of one cadence wake the

@@ -14,6 +14,7 @@ use wasmtime_wasi::p2::bindings;
 use super::bindings::cardcage::host;
 use super::bindings::deploy::cardcage::host as deploy_host;
 use super::instance::State;
+use crate::capability::tape::Taped;
 use crate::capability::{deploys::Deploys, files::Files, kernel::Kernel, log::Log, native::Native};
 
 /// Time between two ticks, while a plugin runs: how long a spinning plugin keeps the others waiting.
@@ -74,10 +75,10 @@ impl Runtime {
 }
 
 fn add_capabilities(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    host::kernel::add_to_linker::<State, HasSelf<Kernel>>(linker, State::kernel)?;
-    host::files::add_to_linker::<State, HasSelf<Files>>(linker, State::files)?;
+    host::kernel::add_to_linker::<State, Taped<'static, Kernel>>(linker, State::kernel)?;
+    host::files::add_to_linker::<State, Taped<'static, Files>>(linker, State::files)?;
     host::log::add_to_linker::<State, HasSelf<Log>>(linker, State::log)?;
-    host::native::add_to_linker::<State, HasSelf<Native>>(linker, State::native)?;
+    host::native::add_to_linker::<State, Taped<'static, Native>>(linker, State::native)?;
     deploy_host::artifacts::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;
     deploy_host::containers::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;
     deploy_host::processes::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;

@@ -1,4 +1,5 @@
-//! Projects as vendors make and build them: every language, and what people do wrong.
+//! Projects as vendors make them, and what people do wrong. That each language comes to a reading in a report is tried in
+//! `tests/cases/projects.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, that is how it fails")]
 
@@ -69,24 +70,6 @@ fn said(output: &Output) -> Said {
     Said { status: output.status.code(), out: text(&output.stdout), error: text(&output.stderr) }
 }
 
-/// Builds a project, if need be after what its README says is done once. `None` where this machine lacks the tools.
-fn build(desk: &Desk, language: Language, name: &str) -> Option<Said> {
-    let lacks = |said: &Said| said.error.contains("is not there, which");
-    let mut built = desk.run(&["build", name]);
-    // Tools of a language's registry go into the project; those of the machine are not for a test to install.
-    if lacks(&built) && matches!(language, Language::Python | Language::Js) {
-        let mut install = Command::new("sh");
-        install.args(["-c", language.install()]).current_dir(desk.path(name));
-        let installed = install.output().unwrap();
-        if !installed.status.success() {
-            built.error.push_str(&said(&installed).error);
-            return skip(language, &built.error);
-        }
-        built = desk.run(&["build", name]);
-    }
-    if lacks(&built) { skip(language, &built.error) } else { Some(built) }
-}
-
 /// Says that a test was left out, and why.
 fn skip<T>(language: Language, why: &str) -> Option<T> {
     let told = ["CI", "CARDCAGE_CI"].iter().any(|name| std::env::var_os(name).is_some());
@@ -96,58 +79,8 @@ fn skip<T>(language: Language, why: &str) -> Option<T> {
     None
 }
 
-/// A project builds as it was made, and one that its vendor broke leaves the plugin alone and shows why.
-fn check(language: Language, broken: &str) {
-    let (desk, word) = (Desk::new(), format!("{language:?}").to_lowercase());
-    let name = format!("acme-{word}");
-    let project = desk.project(&name, &["--lang", &word]);
-    let Some(built) = build(&desk, language, &name) else { return };
-    assert_eq!(built.status, Some(0), "{}", built.error);
-    let file = project.join(format!("{name}.wasm"));
-    let bytes = fs::read(&file).unwrap();
-    let plugin = Plugin::read(&bytes).unwrap();
-    assert_eq!(plugin.manifest.name, name);
-    assert!(Kind::Probe.is_exported(&plugin.exports), "{:?}", plugin.exports);
-    let imports = |of: &str| plugin.imports.iter().any(|import| import.starts_with(of));
-    assert!(imports("cardcage:host/kernel@"), "{:?}", plugin.imports);
-    // An operator has to grant nothing: of the host, what every plugin has; of the web, nothing.
-    assert!(!imports("cardcage:host/files@") && !imports("wasi:http/"), "{:?}", plugin.imports);
-    assert!(built.out.contains(&format!("{name}.wasm: {} bytes, sha256 ", bytes.len())), "{}", built.out);
-
-    let source = project.join(language.source());
-    let mut text = fs::read_to_string(&source).unwrap();
-    text.push_str(broken);
-    fs::write(&source, text).unwrap();
-    let failed = desk.run(&["build", &name]);
-    assert_eq!((failed.status, failed.out.as_str()), (Some(1), ""), "{}", failed.error);
-    let shown = source.file_name().unwrap().to_str().unwrap();
-    assert!(failed.error.contains(shown), "{}", failed.error);
-    assert!(fs::read(&file).unwrap() == bytes, "the last good plugin is gone");
-}
-
 #[test]
-fn rust() {
-    check(Language::Rust, "fn broken( {");
-    // Not a test beside it: in the one folder of all builds both are plugin.wasm.
-    check_backend();
-}
-
-#[test]
-fn python() {
-    check(Language::Python, "\ndef broken(\n");
-}
-
-#[test]
-fn c() {
-    check(Language::C, "int broken( {\n");
-}
-
-#[test]
-fn javascript() {
-    check(Language::Js, "function broken( {\n");
-}
-
-fn check_backend() {
+fn a_backend_builds() {
     let desk = Desk::new();
     desk.project("acme-kit", &["--kind", "backend", "--dir", "acme-kit"]);
     let output = desk.path("elsewhere.wasm");

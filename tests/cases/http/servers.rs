@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 const LINGER: Duration = Duration::from_secs(30);
 
 /// See the module. It is closed with this handle.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     tls: bool,
     asked: Arc<AtomicUsize>,
@@ -23,12 +23,12 @@ pub(super) struct Server {
 
 impl Server {
     #[track_caller]
-    pub(super) fn start(host: Ipv4Addr, answers: impl Fn(&mut Caller) + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(host: Ipv4Addr, answers: impl Fn(&mut Caller) + Send + Sync + 'static) -> Self {
         Self::open(host, None, answers)
     }
 
     #[track_caller]
-    pub(super) fn start_tls(
+    pub(crate) fn start_tls(
         host: Ipv4Addr,
         certificate: &Certificate,
         answers: impl Fn(&mut Caller) + Send + Sync + 'static,
@@ -76,20 +76,20 @@ impl Server {
         server
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         self.address.to_string()
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.address)
     }
 
     /// Requests so far.
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
 }
@@ -107,7 +107,7 @@ trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
 /// Whoever asks, and what.
-pub(super) struct Caller {
+pub(crate) struct Caller {
     stream: Box<dyn Stream>,
     plain: TcpStream,
     head: String,
@@ -135,21 +135,21 @@ impl Caller {
     }
 
     /// `GET /path HTTP/1.1`.
-    pub(super) fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         self.head.lines().next().unwrap()
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.line().split(' ').nth(1).unwrap()
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let headers = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
         headers.into_iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// What was sent along, by its announced length.
-    pub(super) fn body(&mut self) -> Vec<u8> {
+    pub(crate) fn body(&mut self) -> Vec<u8> {
         let length: usize = self.header("content-length").unwrap().parse().unwrap();
         let mut body = std::mem::take(&mut self.rest);
         let mut more = vec![0; length - body.len()];
@@ -159,12 +159,12 @@ impl Caller {
     }
 
     /// Whether anybody still takes it.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).and_then(|()| self.stream.flush()).is_ok()
     }
 
     /// A whole answer. Headers end with `\r\n`.
-    pub(super) fn say(&mut self, status: &str, headers: &str, body: &str) {
+    pub(crate) fn say(&mut self, status: &str, headers: &str, body: &str) {
         let length = body.len();
         let head =
             format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
@@ -172,7 +172,7 @@ impl Caller {
     }
 
     /// Says nothing until the other side is gone.
-    pub(super) fn linger(&mut self) {
+    pub(crate) fn linger(&mut self) {
         let _ = self.stream.read(&mut [0]);
     }
 
@@ -182,7 +182,7 @@ impl Caller {
 }
 
 /// One that was signed by itself.
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     der: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
     pem: String,

@@ -1,8 +1,9 @@
 //! What `wasi:http` of a guest leads to. The interface is the runtime's own; how a request is sent is ours.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response};
 use tokio::time::Instant;
 use tracing::debug;
@@ -10,6 +11,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpH
 
 use super::real::{Client, Connection, HttpError, Pace};
 use crate::capability::Patience;
+use crate::capability::tape::{Exchange, Tape};
+use crate::plugin::bindings::cardcage::types::errors as wit;
 
 /// The longest that a request may take, whatever the deadline of the call.
 const MOST: Duration = Duration::from_secs(2);
@@ -30,13 +33,14 @@ pub struct Http {
 pub struct Hooks {
     client: Client,
     patience: Patience,
+    tape: Tape,
 }
 
 impl Http {
-    pub fn new(client: Client, patience: Patience) -> Self {
+    pub fn new(client: Client, patience: Patience, tape: Tape) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(FIELDS);
-        Self { ctx, hooks: Hooks { client, patience } }
+        Self { ctx, hooks: Hooks { client, patience, tape } }
     }
 }
 
@@ -63,6 +67,9 @@ impl WasiHttpHooks for Hooks {
             between_bytes: options.between_bytes_timeout,
         };
         let client = self.client.clone();
+        if !self.tape.is_off() {
+            return Box::new(taped(self.tape.clone(), client, request, pace));
+        }
         Box::new(async move {
             let (response, connection) = client.send(request, pace).await.map_err(told)?;
             let response = response.map(|body| body.map_err(told).boxed_unsync());
@@ -81,32 +88,61 @@ async fn driven(connection: Connection, until: Instant) -> Result<(), Error> {
     Ok(())
 }
 
-/// In the words of `wasi:http`. What it has no word for is told whole.
+/// In the words of `wasi:http`.
 fn told(error: HttpError) -> Error {
     debug!(reason = error.said(), "a plugin's request failed");
-    match error {
-        HttpError::Denied(_) => Error::HttpRequestDenied,
-        HttpError::Address(_) => Error::HttpRequestUriInvalid,
-        HttpError::Busy => Error::ConnectionLimitReached,
-        HttpError::LookupLate(_) => Error::DnsTimeout,
-        HttpError::Lookup { .. } => Error::DnsError { rcode: None, info_code: None },
-        HttpError::ConnectLate(_) => Error::ConnectionTimeout,
-        HttpError::Connect { ref source, .. } => match source.kind() {
-            std::io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
-            _ => Error::DestinationUnavailable,
-        },
-        HttpError::Certificate { .. } => Error::TlsCertificateError,
-        HttpError::Tls { .. } => Error::TlsProtocolError,
-        HttpError::AnswerLate(_) => Error::HttpResponseTimeout,
-        HttpError::RequestTooLarge => Error::HttpRequestBodySize(None),
-        HttpError::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
-        HttpError::ResponseTooLarge => Error::HttpResponseBodySize(None),
-        HttpError::BodyLate => Error::ConnectionReadTimeout,
-        HttpError::Http(ref source) if source.is_incomplete_message() || source.is_closed() => {
-            Error::HttpResponseIncomplete
-        }
-        HttpError::Http(ref source) if source.is_parse() => Error::HttpProtocolError,
-        HttpError::Http(_) => Error::ConnectionTerminated,
-        HttpError::Trust(_) | HttpError::Unfinished(_) => Error::InternalError(Some(error.said())),
+    in_words(error.word(), error.said())
+}
+
+/// What it has no word for is told whole.
+fn in_words(word: &str, said: String) -> Error {
+    match word {
+        "denied" => Error::HttpRequestDenied,
+        "invalid" => Error::HttpRequestUriInvalid,
+        "busy" => Error::ConnectionLimitReached,
+        "lookup-late" => Error::DnsTimeout,
+        "lookup" => Error::DnsError { rcode: None, info_code: None },
+        "connect-late" => Error::ConnectionTimeout,
+        "refused" | "absent" => Error::ConnectionRefused,
+        "unreachable" => Error::DestinationUnavailable,
+        "certificate" => Error::TlsCertificateError,
+        "tls" => Error::TlsProtocolError,
+        "late" => Error::HttpResponseTimeout,
+        "request-too-large" => Error::HttpRequestBodySize(None),
+        "head-too-large" => Error::HttpResponseHeaderSectionSize(None),
+        "response-too-large" => Error::HttpResponseBodySize(None),
+        "body-late" => Error::ConnectionReadTimeout,
+        "incomplete" => Error::HttpResponseIncomplete,
+        "protocol" => Error::HttpProtocolError,
+        "terminated" => Error::ConnectionTerminated,
+        _ => Error::InternalError(Some(said)),
     }
+}
+
+/// One request whose answer is recorded, or comes from a recording. What the request carries is no part of it: there may
+/// be passwords in it.
+async fn taped(tape: Tape, client: Client, request: Request<WasiBody>, pace: Pace) -> Answer {
+    let asked = tape.asked([request.method().as_str(), &request.uri().to_string()]);
+    let live = async {
+        let exchanged = exchange(client, request, pace).await;
+        exchanged.map_err(|error| wit::Error::new(error.word(), error.said()))
+    };
+    let answered: Result<Exchange, wit::Error> = tape.call("http.request", asked, live).await;
+    let response = answered.map_err(|error| in_words(&error.code, error.detail))?;
+    let response = response.response().map_err(|error| in_words("", error.to_string()))?;
+    let body = |body| Full::new(body).map_err(|never| match never {}).boxed_unsync();
+    Ok((response.map(body), Box::new(std::future::ready(Ok(()))) as Worker))
+}
+
+/// The whole of one response.
+async fn exchange(client: Client, request: Request<WasiBody>, pace: Pace) -> Result<Exchange, HttpError> {
+    let (response, mut connection) = client.send(request, pace).await?;
+    let (head, body) = response.into_parts();
+    let mut body = pin!(body.collect());
+    let body = tokio::select! {
+        biased;
+        body = &mut body => body,
+        () = &mut connection => body.await,
+    };
+    Ok(Exchange::new(&head, &body?.to_bytes()))
 }

@@ -120,6 +120,34 @@ pub enum HttpError {
     Unfinished(#[source] Box<dyn StdError + Send + Sync>),
 }
 
+impl HttpError {
+    /// For programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::Address(_) => "invalid",
+            Self::Busy => "busy",
+            Self::LookupLate(_) => "lookup-late",
+            Self::Lookup { .. } => "lookup",
+            Self::ConnectLate(_) => "connect-late",
+            Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => "refused",
+            Self::Connect { .. } => "unreachable",
+            Self::Certificate { .. } => "certificate",
+            Self::Tls { .. } => "tls",
+            Self::AnswerLate(_) => "late",
+            Self::RequestTooLarge => "request-too-large",
+            Self::HeadTooLarge => "head-too-large",
+            Self::ResponseTooLarge => "response-too-large",
+            Self::BodyLate => "body-late",
+            Self::Http(source) if source.is_incomplete_message() || source.is_closed() => "incomplete",
+            Self::Http(source) if source.is_parse() => "protocol",
+            Self::Http(_) => "terminated",
+            Self::Trust(_) => "trust",
+            Self::Unfinished(_) => "unfinished",
+        }
+    }
+}
+
 /// Moves the bytes of the response, for as long as somebody reads it.
 pub type Connection = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cardcage_native::{Argument, Function, Handle, Library, Native as Helper, Signature};
+use cardcage_native::{Argument, Function, Handle, Library, Native as Helper, Outcome, Signature};
 use tokio::time::Instant;
 use wasmtime::component::{Resource, ResourceTable};
 
@@ -44,6 +44,18 @@ impl Native {
     fn hold<T: Send + 'static>(&mut self, what: T) -> Result<Resource<T>, Error> {
         let full = |_| Error::new("too-large", format!("at most {HELD} libraries and functions are held"));
         self.held.push(what).map_err(full)
+    }
+
+    /// Calls a function.
+    pub async fn outcome(
+        &mut self,
+        function: Resource<Function>,
+        arguments: Vec<wit::Argument>,
+    ) -> Result<Outcome, Error> {
+        let (helper, until) = self.helper()?;
+        let function = self.held(&function)?;
+        let arguments: Vec<Argument> = arguments.into_iter().map(Into::into).collect();
+        Ok(helper.call(&function, &arguments, until).await?)
     }
 
     /// A handle that is not in the table cannot come from a guest: the runtime checks handles.
@@ -93,10 +105,7 @@ impl wit::HostFunction for Native {
         function: Resource<Function>,
         arguments: Vec<wit::Argument>,
     ) -> Result<wit::Outcome, Error> {
-        let (helper, until) = self.helper()?;
-        let function = self.held(&function)?;
-        let arguments: Vec<Argument> = arguments.into_iter().map(Into::into).collect();
-        Ok(helper.call(&function, &arguments, until).await?.into())
+        Ok(self.outcome(function, arguments).await?.into())
     }
 
     async fn drop(&mut self, function: Resource<Function>) -> wasmtime::Result<()> {

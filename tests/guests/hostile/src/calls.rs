@@ -27,6 +27,16 @@ pub(crate) fn flood_standard_error() {
     }
 }
 
+/// Goes without an answer only where it never is.
+#[expect(clippy::expect_used, reason = "hostility")]
+pub(crate) fn trust_files() -> Sample {
+    let chips = files::entries("/sys/class/hwmon").expect("every board has this folder");
+    let chip = chips.first().expect("and a chip");
+    let name = files::read(&format!("/sys/class/hwmon/{chip}/name")).expect("which has a name");
+    cardcage_sdk::debug!("found {name}");
+    crate::readings::fine()
+}
+
 /// Each attempt becomes a fault: `denied`, or what was found there.
 pub(crate) fn read_outside_grant() -> Sample {
     let attempts = [

@@ -69,10 +69,18 @@ enum Mode {
     HoardsHandles,
     /// Tries what every program may do, but no plugin: files, environment, network.
     ReachesOut,
+    /// Says what no two runs have in common: the time, and random numbers.
+    TellsTime,
+    /// Counts on files that a board may not have.
+    TrustsFiles,
+    /// Keeps a little more after each sample.
+    Hoards,
+    /// Gives numbers that cannot be, in units that nobody expects.
+    WrongUnits,
 }
 
-/// The guest.
-pub struct Hostile(Mode);
+/// The guest, and what it keeps.
+pub struct Hostile(Mode, Vec<Vec<u8>>);
 
 #[derive(Deserialize)]
 struct HostileSettings {
@@ -86,7 +94,7 @@ impl Probe for Hostile {
             Mode::Declines => Err(Error::invalid("this board is beneath me")),
             Mode::LoopsInConfigure => forever(),
             Mode::PanicsInConfigure => panic!("panics in configure"),
-            mode => Ok(Self(mode)),
+            mode => Ok(Self(mode, Vec::new())),
         }
     }
 
@@ -121,6 +129,10 @@ impl Probe for Hostile {
             Mode::ReadsOutsideGrant => return Ok(calls::read_outside_grant()),
             Mode::HoardsHandles => return Ok(calls::hoard_handles()),
             Mode::ReachesOut => return Ok(calls::reach_out()),
+            Mode::TellsTime => return Ok(readings::time()),
+            Mode::TrustsFiles => return Ok(calls::trust_files()),
+            Mode::Hoards => self.1.push(vec![1; 1024]),
+            Mode::WrongUnits => return Ok(readings::wrong_units()),
             // Those that are over before a sample.
             Mode::Behaves
             | Mode::HasNothingToDo

@@ -1,5 +1,8 @@
 //! What no board has.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
 use cardcage_sdk::{Cpu, Gpu, Identity, Limits, Place, Sample, Sensor, Value};
 
 /// One sensor that nobody can object to.
@@ -48,6 +51,40 @@ pub(crate) fn not_finite() -> Sample {
 pub(crate) fn terminal_codes() -> Sample {
     let names = ["\x1b[2J\x1b[H", "line\nERROR forged", &"长".repeat(1000)];
     Sample { sensors: names.map(|name| sensor(name, 1.0)).into(), ..Sample::default() }
+}
+
+/// What is another number at each look.
+pub(crate) fn time() -> Sample {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let random = RandomState::new().hash_one("a key of its own in each run") % 1_000_000;
+    let waited = Instant::now();
+    std::thread::sleep(Duration::from_millis(1));
+    #[expect(clippy::cast_precision_loss, reason = "it is less than a million")]
+    let sensors = [
+        sensor("wall", wall / 1e7),
+        sensor("random", random as f64 / 1e4),
+        sensor("waited", waited.elapsed().as_secs_f64()),
+    ];
+    Sample { sensors: sensors.into(), ..Sample::default() }
+}
+
+/// Each sensor breaks another rule.
+pub(crate) fn wrong_units() -> Sample {
+    let mut sample = fine();
+    sample.sensors.extend([
+        Sensor { unit: "F".into(), ..sensor("fahrenheit", 90.0) },
+        sensor("colder than nothing", -300.0),
+        Sensor { status: "failed".into(), ..sensor("failed with a value", 1.0) },
+        sensor("falling", 1.0).with_limits(Limits {
+            upper_caution: Some(90.0),
+            upper_critical: Some(80.0),
+            ..Limits::default()
+        }),
+        sensor("twice", 1.0),
+        sensor("twice", 2.0),
+    ]);
+    sample.cpu = Some(Cpu { usage: Some(101.0), ..Cpu::default() });
+    sample
 }
 
 /// [`Sensor::temperature`] would mend the number.

@@ -1,0 +1,227 @@
+//! What a probe was told is recorded, and played where there is no such board; and what the conformance suite finds.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use cardcage_tests::{ASKS_HTTP, AgentPlan, Guest, HOSTILE, Nvml, World};
+use serde_json::Value;
+
+use crate::http::{config as asking, servers::Server};
+use crate::replay::{PHYTIUM, copy};
+
+/// A folder with a plugin and its configuration, where commands run.
+struct Bench {
+    world: World,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { world: World::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.world.folder().join(name)
+    }
+
+    fn guest(&self, guest: Guest) -> String {
+        let path = self.path("plugin.wasm");
+        std::fs::write(&path, guest.packed()).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Runs `cardcage-agent plugin`, with the configuration of this plan or with none to speak of.
+    fn plugin(&self, plan: Option<AgentPlan>, arguments: &[&str]) -> Output {
+        let arguments = [&["plugin"], arguments].concat();
+        plan.unwrap_or_else(|| self.world.agent()).output(&arguments)
+    }
+
+    #[track_caller]
+    fn record(&self, plan: AgentPlan, plugin: &str) -> String {
+        let recording = self.path("board.recording").to_str().unwrap().to_owned();
+        let arguments = ["record", plugin, "--count", "3", "--every", "10ms", "--output", &recording];
+        said(&self.plugin(Some(plan), &arguments));
+        recording
+    }
+
+    #[track_caller]
+    fn replay(&self, plugin: &str, recording: &str) -> Value {
+        let output = self.plugin(None, &["try", plugin, "--replay", recording, "--json"]);
+        serde_json::from_str(&said(&output)).unwrap()
+    }
+
+    /// What the conformance suite says of each check.
+    #[track_caller]
+    fn check(&self, arguments: &[&str]) -> (bool, Value) {
+        let arguments: Vec<&str> =
+            ["check", "--json", "--samples", "400"].iter().chain(arguments).copied().collect();
+        let output = self.plugin(None, &arguments);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        assert_eq!(report["passed"], output.status.success());
+        (output.status.success(), report["checks"].clone())
+    }
+}
+
+#[track_caller]
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn complaint(output: &Output) -> String {
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The names of the checks with a verdict.
+fn with(checks: &Value, verdict: &str) -> Vec<String> {
+    let checks = checks.as_array().unwrap().iter();
+    checks
+        .filter(|check| check["verdict"] == verdict)
+        .map(|check| check["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_recorded_board_says_the_same_bit_for_bit_when_it_is_gone() {
+    let bench = Bench::new();
+    let folder = copy(&bench.world, PHYTIUM);
+    let recording = bench.record(bench.world.agent().replaying(&folder), "hwmon");
+    std::fs::remove_dir_all(folder).unwrap();
+    let said = bench.replay("hwmon", &recording);
+    assert_eq!(
+        (&said["like_recorded"], said["samples"].as_array().unwrap().len()),
+        (&true.into(), 3),
+        "{said}"
+    );
+    assert_eq!(said["not_recorded"], serde_json::json!([]));
+    assert!(said["samples"][2]["sample"]["sensors"].as_array().unwrap().len() > 3, "{said}");
+}
+
+#[test]
+fn expected_samples_in_a_file_make_it_a_test() {
+    let bench = Bench::new();
+    let folder = copy(&bench.world, PHYTIUM);
+    let recording = bench.record(bench.world.agent().replaying(&folder), "hwmon");
+    let expected = bench.path("expected.json");
+    let expect = |more: &[&str]| {
+        let arguments = ["try", "hwmon", "--replay", &recording, "--expect", expected.to_str().unwrap()];
+        bench.plugin(None, &[&arguments, more].concat())
+    };
+    assert!(complaint(&expect(&[])).contains("--accept"));
+    said(&expect(&["--accept"]));
+    said(&expect(&[]));
+    let mut samples: Value = serde_json::from_slice(&std::fs::read(&expected).unwrap()).unwrap();
+    let value = &mut samples[1]["sample"]["sensors"][0]["value"];
+    let before = value.as_f64().unwrap();
+    // The next number that a double can be.
+    *value = f64::from_bits(before.to_bits() + 1).into();
+    std::fs::write(&expected, samples.to_string()).unwrap();
+    let complaint = complaint(&expect(&[]));
+    assert!(complaint.contains("[1].sample.sensors[0].value is"), "{complaint}");
+}
+
+#[test]
+fn time_and_randomness_are_recorded_too() {
+    let bench = Bench::new();
+    let plugin = bench.guest(HOSTILE);
+    let plan = || bench.world.agent().config("[plugins.settings.hostile]\nmode = \"tells-time\"");
+    let recording = bench.record(plan(), &plugin);
+    let said = bench.replay(&plugin, &recording);
+    assert_eq!(said["like_recorded"], true, "{said}");
+    // Another run on the board is another.
+    let other = bench.path("other.recording");
+    bench.plugin(Some(plan()), &["record", &plugin, "--count", "1", "--output", other.to_str().unwrap()]);
+    let outcome = |recording: &Path| {
+        let text = std::fs::read_to_string(recording).unwrap();
+        text.lines().rfind(|line| line.contains("\"sample\"")).unwrap().to_owned()
+    };
+    assert_ne!(outcome(&other), outcome(Path::new(&recording)));
+}
+
+#[test]
+fn what_libraries_said_is_played_without_them() {
+    let bench = Bench::new();
+    let nvml = Nvml::below(bench.world.folder());
+    let recording = bench.record(nvml.seen_by(bench.world.agent()), "gpu-nvidia");
+    drop(nvml);
+    let said = bench.replay("gpu-nvidia", &recording);
+    assert_eq!(said["like_recorded"], true, "{said}");
+    assert_eq!(said["samples"][2]["sample"]["gpus"].as_array().unwrap().len(), 2, "{said}");
+}
+
+#[test]
+fn what_hosts_said_is_played_without_them_and_without_their_secrets() {
+    let bench = Bench::new();
+    let plugin = bench.guest(ASKS_HTTP);
+    let server = Server::start(bench.world.address(70), |caller| {
+        caller.say("200 OK", "x-auth-token: sesame\r\n", "hello");
+    });
+    let url = server.url();
+    let grants = format!("http = [\"{url}\"]");
+    let recording = bench.record(bench.world.agent().config(&asking(&url, &grants)), &plugin);
+    drop(server);
+    let said = bench.replay(&plugin, &recording);
+    assert_eq!(said["like_recorded"], true, "{said}");
+    assert!(said["samples"].to_string().contains("hello"), "{said}");
+    let text = std::fs::read_to_string(&recording).unwrap();
+    assert!(!text.contains("sesame") && text.contains("x-auth-token"), "{text}");
+}
+
+#[test]
+fn a_recording_that_is_none_is_refused_with_its_line() {
+    let bench = Bench::new();
+    let path = bench.path("bad.recording");
+    let cases = [
+        ("", "does not begin"),
+        ("{}\n", "line 1"),
+        ("{\"stage\":\"start\"}\n", "does not begin"),
+        ("not json", "line 1"),
+        (
+            concat!(
+                r#"{"recording":{"format":9,"plugin":"a","version":"1","digest":"","agent":"","architecture":"","every_ms":1,"seed":"00000000-0000-0000-0000-000000000000","settings":{}}}"#,
+                "\n"
+            ),
+            "format 9",
+        ),
+    ];
+    for (text, reason) in cases {
+        std::fs::write(&path, text).unwrap();
+        let output = bench.plugin(None, &["try", "cpu", "--replay", path.to_str().unwrap()]);
+        let complaint = complaint(&output);
+        assert!(complaint.contains(reason), "{text}: {complaint}");
+    }
+    let device = bench.plugin(None, &["try", "cpu", "--replay", "/dev/zero"]);
+    assert!(complaint(&device).contains("it is no file"));
+}
+
+#[test]
+fn the_agents_own_probes_pass_the_conformance_suite() {
+    let bench = Bench::new();
+    let folder = copy(&bench.world, PHYTIUM);
+    for probe in ["cpu", "memory", "network", "disk", "hwmon", "identity"] {
+        let recording = bench.record(bench.world.agent().replaying(&folder), probe);
+        let (passed, checks) = bench.check(&[probe, "--replay", &recording]);
+        assert!(passed, "{probe}: {checks:#}");
+        assert_eq!(with(&checks, "passed").len(), 7, "{probe}: {checks:#}");
+    }
+}
+
+#[test]
+fn the_conformance_suite_finds_what_is_wrong() {
+    let bench = Bench::new();
+    let plugin = bench.guest(HOSTILE);
+    let folder = copy(&bench.world, PHYTIUM);
+    let cases = [
+        ("behaves", vec![]),
+        ("trusts-files", vec!["missing", "refused"]),
+        ("hoards", vec!["leak"]),
+        ("wrong-units", vec!["units"]),
+        ("errors-in-sample", vec!["readings"]),
+    ];
+    for (mode, failing) in cases {
+        let settings = format!("[plugins.settings.hostile]\nmode = {mode:?}");
+        let recording = bench.record(bench.world.agent().replaying(&folder).config(&settings), &plugin);
+        let (_, checks) = bench.check(&[&plugin, "--replay", &recording]);
+        assert_eq!(with(&checks, "failed"), failing, "{mode}: {checks:#}");
+    }
+}
