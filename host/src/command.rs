@@ -2,9 +2,11 @@
 
 mod bar;
 mod check;
+mod file;
 mod list;
 mod plugin;
 mod process;
+mod pull;
 mod sign;
 mod r#try;
 
