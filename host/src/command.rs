@@ -2,6 +2,7 @@
 
 mod bar;
 mod check;
+<<<<<<< HEAD
 mod conformance;
 mod list;
 mod plugin;
@@ -9,6 +10,13 @@ mod process;
 mod record;
 mod rehearsal;
 mod replay;
+=======
+mod file;
+mod list;
+mod plugin;
+mod process;
+mod pull;
+>>>>>>> w-pull
 mod sign;
 mod r#try;
 

@@ -34,7 +34,7 @@ pub use admit::Admitted;
 pub use backends::{PluginBackends, Registrar};
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use cache::{Cache, CacheError};
-pub use folder::{find, name};
+pub use folder::{find, holding, name};
 pub use grants::Grants;
 pub use instance::{CallError, Declined, Instance, LinkedProbe, Sampled};
 pub use kit::{Kit, KitError};

@@ -37,6 +37,7 @@ mod packages; // images, packages, and archives of attackers
 mod patience; // waiting for states
 mod process; // a child and its log
 mod prometheus; // what its tool says
+mod registry; // a container registry, a real one
 mod repository; // software over HTTP, in every way in which that can go wrong
 mod stuck; // files that never answer, or late
 mod warm; // built-in plugins, compiled once
@@ -64,6 +65,7 @@ pub use packages::{
 pub use patience::{PATIENCE, until};
 pub use process::Process;
 pub use prometheus::check_metrics;
+pub use registry::{Door, Registry, USER};
 pub use repository::{Repository, Shelf};
 pub use stuck::{Content, StuckFiles};
 pub use world::{Group, World};

@@ -9,6 +9,8 @@
 //!                              Artifact ─▶ archive (packing, entries, paths) ─▶ unpack ─▶ Tree
 //! ```
 //!
+//! Beside it, `registry`: a component out of a container registry, in memory.
+//!
 //! Everything that comes in is hostile: the repository, its answers, the archive and what a process later does to the
 //! unpacked folder. Each has a size, a deadline and a refusal.
 
@@ -31,7 +33,7 @@ pub use artifact::{Artifact, Format};
 pub use digest::Digest;
 pub use error::Error;
 pub use limits::{Limits, Progress, READ_LIMIT};
-pub use registry::REGISTRY_DEADLINE;
+pub use registry::{Component, Credentials, Pull, PullError, REGISTRY_DEADLINE, Reference, pull};
 pub use store::{Request, Store};
 pub use tree::Tree;
 pub use unpack::remove_leftovers;

@@ -1,61 +1,25 @@
-//! Whether a container registry answers at an address: `GET /v2/` of the OCI distribution specification.
+//! Container registries, by the OCI distribution specification: whether one answers, and a component out of one.
+//!
+//! ```text
+//! Reference ─▶ session (scheme, tries, who asks) ─▶ manifest ─▶ the one layer that is a component ─▶ its bytes
+//!                  │401                                └─index─▶ the one manifest that has such a layer
+//!              challenge ─▶ Basic, or a token for this repository alone
+//! ```
+//!
+//! What a registry says is believed as far as a digest goes: that of the reference, if it has one, is the manifest's, and
+//! the manifest's is the component's.
 
-use std::io::Read as _;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+mod ask;
+mod challenge;
+mod error;
+mod manifest;
+mod pull;
+mod reference;
+mod session;
 
-use ureq::Body;
-use ureq::http::{HeaderMap, Response};
-
-use crate::Error;
-use crate::http::{Client, Failure};
-use crate::url::Url;
-
-/// For all of the question; somebody waits for the answer before anything is fetched.
-pub const REGISTRY_DEADLINE: Duration = Duration::from_secs(6);
-
-/// What registries of the past and present put into every answer.
-const VERSION: &str = "docker-distribution-api-version";
-
-pub(crate) fn ask(
-    url: &str,
-    ca: Option<&Path>,
-    allowed: &dyn Fn(&str, u16) -> bool,
-    cancelled: &Arc<AtomicBool>,
-) -> Result<bool, Error> {
-    let url = Url::parse(url)?.with_path("/v2/");
-    let client = Client {
-        connect: REGISTRY_DEADLINE / 2,
-        idle: REGISTRY_DEADLINE / 2,
-        deadline: Instant::now() + REGISTRY_DEADLINE,
-        ca,
-        allowed,
-        cancelled,
-    };
-    match client.get_once(&url, &HeaderMap::new()) {
-        Ok(response) => Ok(is_registry(response)),
-        Err(Failure::Final(error)) => Err(error),
-        Err(Failure::Again(reason)) => Err(Error::Unreachable { what: url.to_string(), reason }),
-    }
-}
-
-fn is_registry(response: Response<Body>) -> bool {
-    let status = response.status().as_u16();
-    let versioned = response.headers().contains_key(VERSION);
-    match status {
-        200 | 401 if versioned => true,
-        // Some leave the header out; the specification wants nothing but 200, which every web server says too.
-        200 => is_empty_object(response),
-        _ => false,
-    }
-}
-
-fn is_empty_object(response: Response<Body>) -> bool {
-    let mut body = Vec::new();
-    let read = response.into_body().into_reader().take(64).read_to_end(&mut body);
-    read.is_ok()
-        && body.len() < 64
-        && serde_json::from_slice::<serde_json::Map<_, _>>(&body).is_ok_and(|map| map.is_empty())
-}
+pub use ask::REGISTRY_DEADLINE;
+pub(crate) use ask::ask;
+pub use error::PullError;
+pub use pull::{Component, Pull, pull};
+pub use reference::Reference;
+pub use session::Credentials;

@@ -4,6 +4,7 @@
 //! here. Credentials (`user:password@`) are kept apart from what is shown, stored and compared.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -50,7 +51,7 @@ impl Url {
             None => (None, authority),
         };
         let (host, port) = host_and_port(place, if https { 443 } else { 80 })?;
-        let credentials = userinfo.map(basic).transpose()?;
+        let credentials = userinfo.map(from_userinfo).transpose()?;
         Ok(Self { https, host, port, path: tidy_path(path), credentials })
     }
 
@@ -86,6 +87,23 @@ impl Url {
     /// The same place, another path.
     pub(crate) fn with_path(&self, path: &str) -> Self {
         Self { path: path.to_owned(), ..self.clone() }
+    }
+
+    /// The same place, with that in its query; `value` is encoded.
+    pub(crate) fn with_parameter(&self, name: &str, value: &str) -> Self {
+        let between = if self.path.contains('?') { '&' } else { '?' };
+        Self { path: format!("{}{between}{name}={value}", self.path), ..self.clone() }
+    }
+
+    /// The same place, asked by whoever this header speaks of.
+    pub(crate) fn authorized(&self, header: Option<String>) -> Self {
+        Self { credentials: header, ..self.clone() }
+    }
+
+    /// Whether nobody but this machine is asked.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     pub(crate) fn scheme(&self) -> &'static str {
@@ -183,14 +201,20 @@ fn host_and_port(place: &str, default: u16) -> Result<(String, u16), &'static st
     if port == 0 { Err("not a port") } else { Ok((host, port)) }
 }
 
-fn basic(userinfo: &str) -> Result<String, &'static str> {
+fn from_userinfo(userinfo: &str) -> Result<String, &'static str> {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-    let mut clear: Vec<u8> = percent_decode_str(user).collect();
-    if clear.contains(&b':') {
+    let password: Vec<u8> = percent_decode_str(password).collect();
+    basic(percent_decode_str(user).collect(), &password)
+}
+
+/// The value of an `Authorization` header.
+pub(crate) fn basic(user: Vec<u8>, password: &[u8]) -> Result<String, &'static str> {
+    if user.contains(&b':') {
         return Err("a user name with a colon cannot be sent");
     }
+    let mut clear = user;
     clear.push(b':');
-    clear.extend(percent_decode_str(password));
+    clear.extend(password);
     Ok(format!("Basic {}", BASE64_STANDARD.encode(clear)))
 }
 
@@ -261,6 +285,15 @@ mod tests {
         let error = Url::parse("ftp://joe:hidden@repo/").unwrap_err().to_string();
         assert!(!error.contains("hidden"), "{error}");
         assert!(Url::parse(&format!("http://repo/{}", "a".repeat(LIMIT))).is_err());
+    }
+
+    #[test]
+    fn only_this_machine_is_the_loopback() {
+        let is = |host: &str| Url::parse(&format!("http://{host}:5000/")).unwrap().is_loopback();
+        assert!(["localhost", "127.0.0.1", "127.9.9.9", "[::1]"].iter().all(|host| is(host)));
+        let others =
+            ["localhost.example", "127.0.0.1.example", "128.0.0.1", "[::2]", "[::ffff:127.0.0.1]", "0.0.0.0"];
+        assert!(!others.iter().any(|host| is(host)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use cardcage_processes::Processes;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-use crate::config::Config;
+use crate::config::{Config, Registry};
 use crate::model::Digest;
 
 /// How long one file may take to fetch: a large image over a slow link.
@@ -59,12 +59,7 @@ impl Mechanisms {
         }
         let mut registries = BTreeMap::new();
         for (host, registry) in &deploy.registries {
-            let password = trusted::read(&registry.password_file, Readers::Ourselves, PASSWORD)
-                .with_context(|| format!("deploy.registries.{host:?}.password_file cannot be used"))?;
-            let password = String::from_utf8(password.trim_ascii().to_vec())
-                .with_context(|| format!("deploy.registries.{host:?}.password_file is not text"))?;
-            let username = registry.username.clone();
-            registries.insert(host.clone(), Credentials { username, password });
+            registries.insert(host.clone(), credentials(host, registry)?);
         }
         let engine = Engine::new(EngineConfig {
             address: deploy.engine.clone(),
@@ -92,6 +87,15 @@ impl Mechanisms {
         // It ends when the agent stops; the next start removes it.
         let _stopping = removed.await.is_err();
     }
+}
+
+/// Who a registry is told that asks.
+pub(crate) fn credentials(host: &str, registry: &Registry) -> anyhow::Result<Credentials> {
+    let password = trusted::read(&registry.password_file, Readers::Ourselves, PASSWORD)
+        .with_context(|| format!("deploy.registries.{host:?}.password_file cannot be used"))?;
+    let password = String::from_utf8(password.trim_ascii().to_vec())
+        .with_context(|| format!("deploy.registries.{host:?}.password_file is not text"))?;
+    Ok(Credentials { username: registry.username.clone(), password })
 }
 
 /// The folders. Programs may run as other users, who must come through to their own folder and see nothing on the way.

@@ -9,8 +9,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
+use super::pull::PullArguments;
 use super::sign::{self, KeygenArguments, SignArguments, VerifyArguments};
+<<<<<<< HEAD
 use super::{conformance, list, record, r#try};
+=======
+use super::{list, pull, r#try};
+>>>>>>> w-pull
 use crate::config::Config;
 
 /// What can be done with plugins.
@@ -44,6 +49,8 @@ pub enum PluginCommand {
     Sign(SignArguments),
     /// Says which trusted keys signed a plugin; fails if none did.
     Verify(VerifyArguments),
+    /// Gets a plugin out of a container registry, by tag or digest, checks it, and puts it into the folder.
+    Pull(PullArguments),
     /// Puts a plugin.toml into a component: what comes out is the file to ship.
     Pack {
         /// The component, as `cargo build --target wasm32-wasip2` makes it.
@@ -159,6 +166,7 @@ impl PluginCommand {
             Self::Keygen(arguments) => sign::keygen(&arguments),
             Self::Sign(arguments) => sign::sign_file(&arguments),
             Self::Verify(arguments) => sign::verify_file(&arguments),
+            Self::Pull(arguments) => pull::pull(&arguments),
             Self::Pack { component, manifest, output } => pack(&component, &manifest, &output),
         }
     }

@@ -11,6 +11,7 @@ use cardcage_manifest::Plugin;
 use cardcage_signature::{Encoding, PublicKey, SecretKey, VerifyError, sign, signers, verify};
 use clap::Args;
 
+use super::file::{read, replace};
 use super::plugin::ConfigFile;
 
 /// Longest key file, in bytes.
@@ -118,27 +119,4 @@ fn public(key: &str) -> Result<PublicKey> {
         return key.parse().with_context(|| key.to_owned());
     }
     PublicKey::read(&read(Path::new(key), KEY_LIMIT)?).with_context(|| key.to_owned())
-}
-
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    use std::io::Read as _;
-
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("{} cannot be read", path.display()))?;
-    ensure!(bytes.len() as u64 <= limit, "{} has more than {limit} bytes", path.display());
-    Ok(bytes)
-}
-
-/// At once, so that an agent whose folder it lies in never sees half of it.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
-    let new = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let written = std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
-    written.with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tracing::warn;
 
-use super::grants::Grants;
+use super::grants::{self, Grants};
 use super::package::{Package, Refused};
 use crate::config::{Plugins, Policy, Trusted};
 
@@ -23,7 +23,7 @@ pub struct Admitted {
 impl Admitted {
     /// Checks the signature, asks the grants, and checks the settings.
     pub fn new(package: Package, plugins: &Plugins) -> Result<Self, Refused> {
-        let trust = trust(&package, plugins).map_err(|reason| package.refused(&reason))?;
+        let trust = Self::vouched(&package, plugins).map_err(|reason| package.refused(&reason))?;
         let grants = Grants::new(&package, plugins.grants.get(package.name.as_str()));
         let grants = grants.map_err(|error| package.refused(&error.to_string()))?;
         let settings = settings(&package, plugins).map_err(|reason| package.refused(&reason))?;
@@ -41,6 +41,14 @@ impl Admitted {
         };
         let settings = settings.map_err(|reason| package.refused(&reason))?;
         Ok(Self { package, grants: Grants::default(), settings, trust: None })
+    }
+
+    /// Who signed it, if that is asked; or why it is not the plugin that the operator trusts, whatever it is granted.
+    pub fn vouched(package: &Package, plugins: &Plugins) -> Result<Option<String>, String> {
+        let trust = trust(package, plugins)?;
+        grants::pinned(package, plugins.grants.get(package.name.as_str()))
+            .map_err(|error| error.to_string())?;
+        Ok(trust)
     }
 
     pub fn package(&self) -> &Package {

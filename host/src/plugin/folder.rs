@@ -2,7 +2,7 @@
 //! and again: [`super::watch`].
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
@@ -40,6 +40,15 @@ pub fn find(
     }
     let files = kept.map(|path| open(Source::file(path.clone()), stem(path), keys)).collect();
     resolve(built_in_packages(built_in), files, |_| false, |_| false)
+}
+
+/// The files of the folder that are this plugin, whether or not it may run.
+pub fn holding(folder: &Path, name: &PluginName) -> std::io::Result<Vec<PathBuf>> {
+    let files = names(folder)?.into_iter().map(|file| folder.join(file)).filter(|path| is_regular(path));
+    let is = |path: &PathBuf| {
+        Package::open(Source::file(path.clone()), &[]).is_ok_and(|package| package.name == *name)
+    };
+    Ok(files.filter(is).collect())
 }
 
 /// Those that come with the agent.

@@ -81,26 +81,32 @@ pub enum NotGranted {
     Signer { signer: KeyId, reason: String },
 }
 
+/// Whether it is the file that the grant is for, where that says.
+pub(super) fn pinned(package: &Package, given: Option<&config::Grant>) -> Result<(), NotGranted> {
+    let found = package.digest.to_string();
+    match given.and_then(|grant| grant.sha256.as_ref()) {
+        Some(pinned) if !pinned.eq_ignore_ascii_case(&found) => {
+            return Err(NotGranted::Pinned { pinned: pinned.clone(), found });
+        }
+        _ => {}
+    }
+    if let Some(signer) = given.and_then(|grant| grant.signer) {
+        let reason = match &package.signed {
+            Ok(keys) if keys.contains(&signer) => None,
+            Ok(_) => Some("others signed it".to_owned()),
+            Err(reason) => Some(reason.clone()),
+        };
+        if let Some(reason) = reason {
+            return Err(NotGranted::Signer { signer: signer.id(), reason });
+        }
+    }
+    Ok(())
+}
+
 impl Grants {
     /// What this plugin gets, or what is missing.
     pub fn new(package: &Package, given: Option<&config::Grant>) -> Result<Self, NotGranted> {
-        let found = package.digest.to_string();
-        match given.and_then(|grant| grant.sha256.as_ref()) {
-            Some(pinned) if !pinned.eq_ignore_ascii_case(&found) => {
-                return Err(NotGranted::Pinned { pinned: pinned.clone(), found });
-            }
-            _ => {}
-        }
-        if let Some(signer) = given.and_then(|grant| grant.signer) {
-            let reason = match &package.signed {
-                Ok(keys) if keys.contains(&signer) => None,
-                Ok(_) => Some("others signed it".to_owned()),
-                Err(reason) => Some(reason.clone()),
-            };
-            if let Some(reason) = reason {
-                return Err(NotGranted::Signer { signer: signer.id(), reason });
-            }
-        }
+        pinned(package, given)?;
         let mut given = given.cloned().unwrap_or_default();
         // A built-in plugin comes with the agent, and so does the grant of what it requests. What the operator says of a
         // deploy backend bounds it.

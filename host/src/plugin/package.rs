@@ -162,7 +162,7 @@ impl Package {
     }
 
     /// What these bytes, which come from there, say about themselves.
-    pub(super) fn of(bytes: &[u8], source: Source, keys: &[PublicKey]) -> Result<Self, PackageError> {
+    pub fn of(bytes: &[u8], source: Source, keys: &[PublicKey]) -> Result<Self, PackageError> {
         let (digest, manifest, role, imports) = examine(bytes)?;
         let signed = match keys {
             [] => Err("no key is asked about".to_owned()),

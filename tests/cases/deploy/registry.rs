@@ -1,63 +1,24 @@
 //! Images from a registry, a real one: with credentials and without.
 
-use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::Command;
 
-use cardcage_tests::{Board, Kind, Order, Process, SERVE, image, skip, until};
+use cardcage_tests::{Board, Door, Kind, Order, Registry, SERVE, USER, image};
 use serde_json::json;
 
-/// `user` and a password that is the test vector of the hash.
-const PASSWORD: &str = "U*U";
-const USERS: &str = "user:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n";
 /// `{}`: the engine wants to be told who asks, if only that it is nobody.
 const NOBODY: &str = "e30=";
-
-/// `docker-registry` on a port of the loopback. Two on one folder have the same images.
-struct Registry {
-    at: SocketAddrV4,
-    _process: Process,
-}
-
-impl Registry {
-    fn start(folder: &Path, name: &str, users: bool) -> Option<Self> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-        let images = folder.join("images");
-        let mut config = format!(
-            "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {at}\n",
-            images.display()
-        );
-        if users {
-            let file = folder.join("htpasswd");
-            std::fs::write(&file, USERS).unwrap();
-            config += &format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", file.display());
-        }
-        let file = folder.join(format!("{name}.yml"));
-        std::fs::File::create(&file).unwrap().write_all(config.as_bytes()).unwrap();
-        if Command::new("docker-registry").arg("--version").output().is_err() {
-            skip("deploys from a registry", "docker-registry");
-            return None;
-        }
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(&file);
-        let process = Process::start(name, command, &folder.join(format!("{name}.log")));
-        until("the registry answers", || cardcage_tests::get(at, "/v2/").ok());
-        Some(Self { at, _process: process })
-    }
-}
 
 #[test]
 fn images_come_from_registries_with_the_operators_credentials() {
     let mut registries = None;
     let set_up = |world: &cardcage_tests::World| {
         let folder = world.place("registry");
-        let both = Registry::start(&folder, "open", false).zip(Registry::start(&folder, "closed", true));
+        let [open, closed] = [("open", Door::Open), ("closed", Door::Users)]
+            .map(|(name, door)| Registry::start("deploys from a registry", &folder, name, &door));
+        let both = open.zip(closed);
         let Some((open, closed)) = both else { return String::new() };
         let password = folder.join("password");
-        std::fs::write(&password, PASSWORD).unwrap();
+        std::fs::write(&password, USER.1).unwrap();
         std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
         let config = format!(
             "[deploy.registries.\"{}\"]\nusername = \"user\"\npassword_file = {password:?}",
@@ -112,7 +73,8 @@ fn images_come_from_registries_with_the_operators_credentials() {
 fn a_registry_refuses_who_has_no_credentials() {
     let mut registry = None;
     let set_up = |world: &cardcage_tests::World| {
-        registry = Registry::start(&world.place("registry"), "closed", true);
+        registry =
+            Registry::start("deploys from a registry", &world.place("registry"), "closed", &Door::Users);
         String::new()
     };
     let Some(board) = Board::set_up("a registry without credentials", Kind::Docker, set_up) else { return };

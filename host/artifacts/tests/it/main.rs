@@ -18,6 +18,8 @@ mod hostile;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod pull;
+#[cfg(test)]
 mod redirects;
 #[cfg(test)]
 mod registry;

@@ -1,0 +1,41 @@
+//! Files that commands read and write.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::libc::O_NOFOLLOW;
+
+/// All of it, if it has no more bytes than that.
+pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    ensure!(bytes.len() as u64 <= limit, "{} has more than {limit} bytes", path.display());
+    Ok(bytes)
+}
+
+/// At once and for good: an agent whose folder it lies in never sees half of it, nor does anybody after a power cut.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
+    let new = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = write(&new, bytes).and_then(|()| std::fs::rename(&new, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    written
+        .and_then(|()| File::open(folder)?.sync_all())
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).custom_flags(O_NOFOLLOW).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
