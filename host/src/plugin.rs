@@ -16,6 +16,7 @@ pub mod bindings;
 mod boards;
 mod built_in;
 mod cache;
+mod contract;
 mod convert;
 mod driver;
 mod folder;
@@ -27,6 +28,7 @@ mod map;
 mod package;
 mod resolve;
 mod runtime;
+mod sampler;
 mod supervisor;
 mod watch;
 

@@ -23,3 +23,4 @@ mod reports; // what a report says
 mod siege; // what is watched meanwhile
 mod trust; // who may bring plugins
 mod vendor; // a new board by dropping a file
+mod versions; // plugins of other times

@@ -271,6 +271,7 @@ pub struct Plugin {
     pub state: String,
     pub reason: Option<String>,
     pub support: Option<String>,
+    pub note: Option<String>,
     pub imports: Vec<String>,
     pub samples: u64,
     pub failures: u64,

@@ -34,6 +34,8 @@ pub const HOSTILE: Guest = guest!("hostile");
 pub const LOOPS_AT_START: Guest = guest!("loops-at-start");
 /// Panics in every sample, as the built-in plugins would: without std.
 pub const PANICS_WITHOUT_STD: Guest = guest!("panics-without-std");
+/// A probe as it was built for the contract 0.1.
+pub const PROBE_0_1: Guest = guest!("probe-0-1");
 /// A probe that imports the container engine.
 pub const PROBE_THAT_DEPLOYS: Guest = guest!("probe-that-deploys");
 /// The example of a probe that asks a management controller, from `plugins/`.
@@ -46,7 +48,7 @@ pub const TWO_ROLES: Guest = guest!("two-roles");
 
 impl Guest {
     /// All of them that run.
-    pub(crate) const ALL: [(&str, Self); 8] = [
+    pub(crate) const ALL: [(&str, Self); 9] = [
         ("acme-board", ACME_BOARD),
         ("asks-http", ASKS_HTTP),
         ("calls-natively", CALLS_NATIVELY),
@@ -55,6 +57,7 @@ impl Guest {
         ("hostile", HOSTILE),
         ("loops-at-start", LOOPS_AT_START),
         ("panics-without-std", PANICS_WITHOUT_STD),
+        ("probe-0-1", PROBE_0_1),
     ];
 
     /// The plugin as its vendor ships it.

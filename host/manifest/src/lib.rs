@@ -30,10 +30,16 @@ pub use section::{Plugin, SECTION, SectionError, pack};
 /// Longest `plugin.toml`, in bytes.
 pub const LIMIT: usize = 64 << 10;
 
+/// The format of manifests that is read.
+pub const FORMAT: u32 = 1;
+
 /// The manifest.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
+    /// The format that it is written in, [`FORMAT`]. A later one is refused by its number, whatever else is in it.
+    #[serde(default = "format")]
+    pub format: u32,
     /// Key of the plugin's settings and grants: lower-case letters, digits and hyphens, a letter first, at most 64.
     pub name: String,
     /// The plugin's version, for people.
@@ -65,6 +71,12 @@ pub struct Manifest {
     /// What an operator may set, by name.
     #[serde(default)]
     pub settings: BTreeMap<String, Schema>,
+}
+
+/// What of a manifest is read before its format is known.
+#[derive(Deserialize)]
+struct Head {
+    format: Option<i64>,
 }
 
 /// What a plugin is called for.
@@ -164,6 +176,9 @@ pub enum ManifestError {
     /// Not TOML, a missing or unknown key, a value of the wrong type.
     #[error("the manifest is not right: {0}")]
     Parse(String),
+    /// In a format that came later, or never was.
+    #[error("the manifest is of format {0}, and this agent reads format {FORMAT}: update the agent")]
+    Format(i64),
     /// A value out of its range.
     #[error("the manifest's {key} is {value}; it must be {rule}")]
     Value {
@@ -206,6 +221,12 @@ impl Manifest {
             return Err(ManifestError::TooLarge(text.len()));
         }
         let toml = |error: toml::de::Error| ManifestError::Parse(error.message().to_owned());
+        // Before its keys: those of another format say nothing here.
+        if let Ok(Head { format: Some(format) }) = toml::from_str(text)
+            && format != i64::from(FORMAT)
+        {
+            return Err(ManifestError::Format(format));
+        }
         let manifest: Self = serde_path_to_error::deserialize(toml::Deserializer::parse(text).map_err(toml)?)
             .map_err(|error| match error.path().iter().next() {
                 Some(_) => ManifestError::Parse(format!("{}: {}", error.path(), error.inner().message())),
@@ -272,6 +293,10 @@ fn must(key: &str, value: impl Fn() -> String, rule: &str, holds: bool) -> Resul
 /// Nothing that a terminal would obey.
 pub(crate) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control)
+}
+
+const fn format() -> u32 {
+    FORMAT
 }
 
 fn is_name(name: &str) -> bool {
@@ -359,6 +384,14 @@ mod tests {
             Manifest::parse(&deploys).unwrap_err().to_string().contains("the manifest's kind is \"probe\"")
         );
         assert!(Manifest::parse(&format!("kind = \"sensor\"\n{PSU}")).is_err());
+    }
+
+    #[test]
+    fn a_format_that_came_later_is_named_before_its_keys() {
+        assert_eq!(Manifest::parse(&format!("format = 1\n{PSU}")).unwrap().format, FORMAT);
+        let error = Manifest::parse("format = 2\n[plugin]\nname = \"psu\"").unwrap_err().to_string();
+        assert_eq!(error, "the manifest is of format 2, and this agent reads format 1: update the agent");
+        assert!(matches!(Manifest::parse(&format!("format = \"x\"\n{PSU}")), Err(ManifestError::Parse(_))));
     }
 
     #[test]

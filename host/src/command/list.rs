@@ -96,6 +96,7 @@ fn unstarted(
         state: if refusal.is_some() { "refused" } else { "not running" }.into(),
         reason: refusal,
         support: None,
+        note: None,
         vendor: None,
         trust: None,
         imports: Vec::new(),
@@ -137,7 +138,12 @@ fn why(plugin: &PluginEntry) -> String {
         let version = if next.version.is_empty() { String::new() } else { format!(" {}", next.version) };
         format!("the file's new content{version} is {}{reason}", next.state)
     });
-    own.into_iter().chain(next).chain(plugin.trust.clone()).collect::<Vec<_>>().join("; ")
+    own.into_iter()
+        .chain(plugin.note.clone())
+        .chain(next)
+        .chain(plugin.trust.clone())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn table(plugins: &[PluginEntry]) -> Table {

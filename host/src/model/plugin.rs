@@ -133,6 +133,8 @@ pub struct PluginStatus {
     /// Why, where the state needs a reason.
     pub reason: Option<String>,
     pub support: Option<Support>,
+    /// What it found on this board, as it says.
+    pub note: Option<String>,
     /// Who made it, as its manifest says.
     pub vendor: Option<String>,
     /// Who signed it, or why it runs without; where nobody asks, nothing.
@@ -193,6 +195,7 @@ impl PluginStatus {
             state,
             reason: None,
             support: None,
+            note: None,
             vendor: None,
             trust: None,
             imports: Vec::new(),

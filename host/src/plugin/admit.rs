@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tracing::warn;
 
+use super::contract;
 use super::grants::Grants;
 use super::package::{Package, Refused};
 use crate::config::{Plugins, Policy, Trusted};
@@ -20,8 +21,10 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// Checks the signature, asks the grants, and checks the settings.
+    /// Compares the versions, checks the signature, asks the grants, and checks the settings.
     pub fn new(package: Package, plugins: &Plugins) -> Result<Self, Refused> {
+        let contract = contract::check(&package.imports, &package.exports);
+        contract.map_err(|foreign| package.refused(&foreign.to_string()))?;
         let trust = trust(&package, plugins).map_err(|reason| package.refused(&reason))?;
         let grants = Grants::new(&package, plugins.grants.get(package.name.as_str()));
         let grants = grants.map_err(|error| package.refused(&error.to_string()))?;

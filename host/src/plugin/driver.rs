@@ -21,7 +21,7 @@ use super::backend::LinkedBackend;
 use super::backends::{Place, Served};
 use super::backoff::{Backoff, Next};
 use super::cache::Fault;
-use super::instance::{CallError, Cost, Instance, LinkedProbe, Sampled};
+use super::instance::{CallError, Cost, Found, Instance, LinkedProbe, Sampled};
 use super::kit::{Kit, Linked, NotLinked, Senses, UNKNOWN_BOARD};
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
@@ -47,7 +47,7 @@ pub(super) struct Driver {
 
 /// How an instance's life ended.
 enum End {
-    Idle,
+    Idle(Option<String>),
     Refused(String),
     Failed(CallError),
 }
@@ -88,8 +88,10 @@ impl Driver {
                 native.stop().await;
             }
             let failure = match end {
-                End::Idle => {
-                    return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into()));
+                End::Idle(note) => {
+                    let reason = "nothing to do on this board".to_owned();
+                    let reason = note.map(|note| format!("{reason}: {note}")).unwrap_or(reason);
+                    return self.set_aside(PluginState::Idle, Some(reason));
                 }
                 End::Refused(reason) => return self.set_aside(PluginState::Refused, Some(reason)),
                 End::Failed(error) => chain(&error),
@@ -165,13 +167,17 @@ impl Driver {
             Ok(instance) => instance,
             Err(error) => return End::Failed(error),
         };
-        let support = match instance.configure(runtime, &self.plugin.settings).await {
-            Ok(Ok(Support::Nothing)) => return End::Idle,
-            Ok(Ok(support)) => self.plugin.package.at_most(support),
+        let Found { support, note } = match instance.configure(runtime, &self.plugin.settings).await {
+            Ok(Ok(Found { support: Support::Nothing, note })) => return End::Idle(note),
+            Ok(Ok(found)) => found,
             Ok(Err(declined)) => return End::Refused(format!("declines: {declined}")),
             Err(error) => return End::Failed(error),
         };
-        self.report.send_modify(|report| report.status.support = Some(support));
+        let support = self.plugin.package.at_most(support);
+        self.report.send_modify(|report| {
+            report.status.support = Some(support);
+            report.status.note = note;
+        });
         loop {
             let began = Instant::now();
             let sampled = instance.sample(runtime).await;

@@ -48,7 +48,7 @@ pub struct Grants {
 /// Why a plugin may not run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotGranted {
-    #[error("imports {0}, which this agent does not have")]
+    #[error("imports {0}, which this agent does not have; a newer one may")]
     Unknown(String),
     #[error(
         "imports cardcage:host/files but is granted no file: \

@@ -15,9 +15,9 @@ use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use super::bindings::{Probe, ProbePre};
-use super::convert;
 use super::runtime::Runtime;
+use super::sampler::{Sampler, SamplerPre};
+use super::{contract, convert};
 use crate::capability::http::guest::Http;
 use crate::capability::{
     Patience, deploys::Deploys, files::Files, http, kernel::Kernel, log, native::Native,
@@ -202,6 +202,14 @@ pub struct Declined {
     pub detail: String,
 }
 
+/// What a probe makes of the board.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    pub support: Support,
+    /// For the operator: what it found, or missed.
+    pub note: Option<String>,
+}
+
 /// One sample, checked, and what of it was refused or could not be read.
 #[derive(Debug)]
 pub struct Sampled {
@@ -229,7 +237,7 @@ pub struct Capabilities {
 /// A plugin that runs. Dropping it ends it.
 pub struct Instance {
     store: Store<State>,
-    probe: Probe,
+    probe: Sampler,
     deadline: Duration,
     cpu: Duration,
 }
@@ -251,13 +259,14 @@ impl std::fmt::Debug for Instance {
 
 /// A component whose imports were matched with what the agent has. Made once, instantiated again after each failure.
 #[derive(Clone)]
-pub struct LinkedProbe(ProbePre<State>);
+pub struct LinkedProbe(SamplerPre);
 
 impl LinkedProbe {
     pub fn new(runtime: &Runtime, component: &Component, imports: &[String]) -> Result<Self, String> {
         let linked = runtime.link(component, imports);
-        let linked = linked.and_then(|linked| ProbePre::new(linked).map_err(|error| format!("{error:#}")));
-        linked.map(Self).map_err(|reason| format!("does not fit this agent: {reason}"))
+        let linked = linked
+            .and_then(|linked| SamplerPre::new(component, linked).map_err(|error| format!("{error:#}")));
+        linked.map(Self).map_err(|reason| contract::does_not_fit(imports, &reason))
     }
 }
 
@@ -285,7 +294,7 @@ impl Instance {
         });
         let _running = runtime.running();
         let mut cpu = Duration::ZERO;
-        let start = metered(&mut cpu, linked.0.instantiate_async(&mut store));
+        let start = metered(&mut cpu, linked.0.instantiate(&mut store));
         let probe = match timeout(deadline + GRACE, start).await {
             Ok(Ok(probe)) => probe,
             Ok(Err(error)) => return Err(ended(&store, &error, deadline)),
@@ -299,21 +308,21 @@ impl Instance {
         &mut self,
         runtime: &Runtime,
         settings: &str,
-    ) -> Result<Result<Support, Declined>, CallError> {
+    ) -> Result<Result<Found, Declined>, CallError> {
         let _running = self.begin(runtime);
-        let call = self.probe.cardcage_probe_sampler().call_configure(&mut self.store, settings);
+        let call = self.probe.configure(&mut self.store, settings);
         let answer = match timeout(self.deadline + GRACE, metered(&mut self.cpu, call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),
             Err(_) => return Err(CallError::Deadline(self.deadline)),
         };
-        Ok(answer.map(Support::from).map_err(declined))
+        Ok(answer.map(convert::finding).map_err(declined))
     }
 
     /// Takes a sample.
     pub async fn sample(&mut self, runtime: &Runtime) -> Result<Result<Sampled, Declined>, CallError> {
         let _running = self.begin(runtime);
-        let call = self.probe.cardcage_probe_sampler().call_sample(&mut self.store);
+        let call = self.probe.sample(&mut self.store);
         let answer = match timeout(self.deadline + GRACE, metered(&mut self.cpu, call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),

@@ -207,10 +207,10 @@ impl Kit {
         let deadline = plugin.package.manifest.probe.deadline;
         let instance = Instance::start(&self.runtime, &linked, capabilities, deadline).await;
         let mut instance = instance.map_err(|error| chain(&error))?;
-        let support =
+        let found =
             instance.configure(&self.runtime, &plugin.settings).await.map_err(|error| chain(&error))?;
-        let support = support.map_err(|declined| format!("declines: {declined}"))?;
-        Ok((instance, plugin.package.at_most(support)))
+        let found = found.map_err(|declined| format!("declines: {declined}"))?;
+        Ok((instance, plugin.package.at_most(found.support)))
     }
 
     /// When a probe of this cadence samples next. Counted from one beginning, so that probes of one cadence wake the

@@ -31,6 +31,9 @@ pub struct PluginEntry {
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub support: Option<String>,
+    /// What it found on this board, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Who made it, as its manifest says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
@@ -110,6 +113,7 @@ impl From<&PluginStatus> for PluginEntry {
             state: plugin.state.as_str().into(),
             reason: plugin.reason.clone(),
             support: plugin.support.map(Support::as_str).map(str::to_owned),
+            note: plugin.note.clone(),
             vendor: plugin.vendor.clone(),
             trust: plugin.trust.clone(),
             imports: plugin.imports.clone(),

@@ -4,6 +4,7 @@ pub use alloc::string::String;
 pub use alloc::vec::Vec;
 use core::cell::RefCell;
 
+pub use crate::bindings::exports::cardcage::probe::sampler::Finding;
 use crate::deploy::Backend;
 use crate::{Error, Probe, Sample, Settings, code};
 
@@ -64,11 +65,11 @@ impl<P: Probe> Instance<P> {
     }
 
     /// The exported `configure`. A second call replaces the probe.
-    pub fn configure(&self, settings: String) -> Result<u8, Error> {
+    pub fn configure(&self, settings: String) -> Result<Finding, Error> {
         let probe = P::configure(&Settings::from_json(settings))?;
-        let support = probe.support() as u8;
+        let finding = Finding { support: probe.support() as u8, note: probe.note() };
         self.0.replace(Some(probe));
-        Ok(support)
+        Ok(finding)
     }
 
     /// The exported `sample`.
@@ -97,6 +98,10 @@ mod tests {
             Support::Board
         }
 
+        fn note(&self) -> Option<String> {
+            Some(format!("counts from {}", self.0))
+        }
+
         fn sample(&mut self) -> Result<Sample, Error> {
             self.0 += 1;
             Ok(Sample { cpu: Some(Cpu { cores: Some(self.0), ..Cpu::default() }), ..Sample::default() })
@@ -110,7 +115,8 @@ mod tests {
     #[test]
     fn the_probe_lives_from_configure_on() {
         let instance = Instance::<Counter>::new();
-        assert_eq!(instance.configure("7".into()), Ok(3));
+        let finding = Finding { support: 3, note: Some("counts from 7".into()) };
+        assert_eq!(instance.configure("7".into()), Ok(finding));
         assert_eq!(cores(&instance), Some(8));
         assert_eq!(cores(&instance), Some(9));
     }
