@@ -1,11 +1,13 @@
 //! What [`crate::export_probe!`] expands to: the one probe of an instance, between `configure` and `sample`.
 
 pub use alloc::string::String;
+use alloc::string::ToString as _;
 pub use alloc::vec::Vec;
 use core::cell::RefCell;
 
 pub use crate::bindings::exports::cardcage::probe::sampler::Finding;
 use crate::deploy::Backend;
+use crate::task::{Arguments, Task};
 use crate::{Error, Probe, Sample, Settings, code};
 
 /// Compiles for probes only.
@@ -14,15 +16,23 @@ pub fn require_probe<P: Probe>() {}
 /// Compiles for backends only.
 pub fn require_backend<B: Backend>() {}
 
-/// Holds the backend from `configure` on.
-pub struct BackendInstance<B>(RefCell<Option<B>>);
+/// Compiles for tasks only.
+pub fn require_task<T: Task>() {}
+
+/// The exported `run` of a task.
+pub fn run<T: Task>(task: &T, name: &str, arguments: &str) -> Result<String, Error> {
+    task.run(name, &Arguments::from_json(arguments)?).map(|answer| answer.to_string())
+}
+
+/// Holds a backend or a task from `configure` on, for the call that follows.
+pub struct OneCall<T>(RefCell<Option<T>>);
 
 #[cfg(all(target_arch = "wasm32", not(target_feature = "atomics")))]
 #[expect(unsafe_code, reason = "the one instance is a static, and thread locals are std's")]
 // SAFETY: without atomics WebAssembly has one thread.
-unsafe impl<B> Sync for BackendInstance<B> {}
+unsafe impl<T> Sync for OneCall<T> {}
 
-impl<B: Backend> BackendInstance<B> {
+impl<T> OneCall<T> {
     /// Before `configure`.
     #[expect(
         clippy::new_without_default,
@@ -33,16 +43,20 @@ impl<B: Backend> BackendInstance<B> {
     }
 
     /// The exported `configure`.
-    pub fn configure(&self, settings: String) -> Result<(), Error> {
-        self.0.replace(Some(B::configure(&Settings::from_json(settings))?));
+    pub fn configure(
+        &self,
+        settings: String,
+        configure: impl FnOnce(&Settings) -> Result<T, Error>,
+    ) -> Result<(), Error> {
+        self.0.replace(Some(configure(&Settings::from_json(settings))?));
         Ok(())
     }
 
     /// Every other exported function.
-    pub fn call<T>(&self, call: impl FnOnce(&B) -> Result<T, Error>) -> Result<T, Error> {
+    pub fn call<A>(&self, call: impl FnOnce(&T) -> Result<A, Error>) -> Result<A, Error> {
         // The host makes one call at a time, so the cell is never borrowed here; an error costs less than a trap.
-        let backend = self.0.try_borrow().map_err(|_| Error::new(code::BLOCKED, "a call is under way"))?;
-        call(backend.as_ref().ok_or_else(|| Error::invalid("a call before a successful configure"))?)
+        let held = self.0.try_borrow().map_err(|_| Error::new(code::BLOCKED, "a call is under way"))?;
+        call(held.as_ref().ok_or_else(|| Error::invalid("a call before a successful configure"))?)
     }
 }
 
