@@ -5,6 +5,7 @@
 //! What a plugin asks for is the sum of its imports ([`Plugin::imports`]) and of [`Requests`]. Asking gives nothing: the
 //! operator's grant must cover it.
 
+mod arguments;
 mod boards;
 mod fit;
 mod glob;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use arguments::{Arguments, ArgumentsError};
 pub use boards::{Boards, Patterns};
 pub use fit::SettingsError;
 pub use glob::Glob;
@@ -62,6 +64,9 @@ pub struct Manifest {
     /// What it deploys; for backends.
     #[serde(default)]
     pub deploy: Option<Deploy>,
+    /// How long its runs may take; for tasks.
+    #[serde(default)]
+    pub task: Task,
     /// What it may use.
     #[serde(default)]
     pub limits: Limits,
@@ -156,6 +161,24 @@ impl Default for Probe {
 impl Probe {
     /// No call of a probe may take longer.
     pub const LONGEST_DEADLINE: Duration = Duration::from_secs(2);
+}
+
+/// How long the runs of a task plugin may take.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Task {
+    /// A query, which somebody waits for: 100 ms to 30 s.
+    #[serde(deserialize_with = "duration")]
+    pub query: Duration,
+    /// What takes long: a second to an hour.
+    #[serde(deserialize_with = "duration")]
+    pub long: Duration,
+}
+
+impl Default for Task {
+    fn default() -> Self {
+        Self { query: Duration::from_secs(5), long: Duration::from_secs(10 * 60) }
+    }
 }
 
 /// What a backend deploys.
@@ -260,6 +283,7 @@ impl Manifest {
             must(key, length, line, text.is_none_or(fits))?;
         }
         self.check_probe()?;
+        self.check_task()?;
         if let Some(Deploy { kind }) = &self.deploy {
             must("deploy.type", || format!("{kind:?}"), name, is_name(kind))?;
             let said = self.kind.filter(|kind| *kind != Kind::Backend);
@@ -280,6 +304,15 @@ impl Manifest {
         must("probe.every", shown(every), "between 100ms and 24h", (shortest..=day).contains(&every))?;
         let allowed = Duration::from_millis(10)..=Probe::LONGEST_DEADLINE;
         must("probe.deadline", shown(deadline), "between 10ms and 2s", allowed.contains(&deadline))
+    }
+
+    fn check_task(&self) -> Result<(), ManifestError> {
+        let Task { query, long } = self.task;
+        let shown = |duration: Duration| move || format!("{duration:?}");
+        let queries = Duration::from_millis(100)..=Duration::from_secs(30);
+        must("task.query", shown(query), "between 100ms and 30s", queries.contains(&query))?;
+        let longest = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+        must("task.long", shown(long), "between 1s and 1h", longest.contains(&long))
     }
 }
 
@@ -384,6 +417,16 @@ mod tests {
             Manifest::parse(&deploys).unwrap_err().to_string().contains("the manifest's kind is \"probe\"")
         );
         assert!(Manifest::parse(&format!("kind = \"sensor\"\n{PSU}")).is_err());
+    }
+
+    #[test]
+    fn the_runs_of_a_task_have_bounds() {
+        let parsed = |task: &str| Manifest::parse(&format!("{PSU}[task]\n{task}"));
+        let task = parsed("query = \"2s\"").unwrap().task;
+        assert_eq!((task.query, task.long), (Duration::from_secs(2), Duration::from_secs(600)));
+        for (wrong, key) in [("query = \"1m\"", "task.query"), ("long = \"2h\"", "task.long")] {
+            assert!(parsed(wrong).unwrap_err().to_string().contains(key));
+        }
     }
 
     #[test]
