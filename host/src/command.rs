@@ -5,6 +5,7 @@ mod check;
 mod list;
 mod plugin;
 mod process;
+mod run_task;
 mod sign;
 mod r#try;
 

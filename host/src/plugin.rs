@@ -5,6 +5,8 @@
 //!                    -> driver -> sample::Board
 //! ```
 //!
+//! Deploy backends ([`backend`]) and tasks ([`tasks`]) are not driven: they have an instance for each call.
+//!
 //! Plugins run on a thread of their own, so that discovery and reports never wait for one; a plugin that spins gives way
 //! to the others every few milliseconds, until its deadline ends it.
 
@@ -30,6 +32,8 @@ mod resolve;
 mod runtime;
 mod sampler;
 mod supervisor;
+mod task;
+mod tasks;
 mod watch;
 
 pub use admit::Admitted;
@@ -38,8 +42,10 @@ pub use built_in::{BUILT_IN, BuiltIn};
 pub use cache::{Cache, CacheError};
 pub use folder::{find, name};
 pub use grants::Grants;
-pub use instance::{CallError, Instance, LinkedProbe, Sampled};
+pub use instance::{CallError, Declined, Instance, LinkedProbe, Sampled};
 pub use kit::{Kit, KitError};
 pub use package::{Package, Refused, Role, Source};
 pub use runtime::Runtime;
 pub use supervisor::{Supervisor, strays};
+pub use task::Description;
+pub use tasks::{NotStarted, Phase, Run, Tasks, try_task};

@@ -8,8 +8,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
+use super::run_task::RunArguments;
 use super::sign::{self, KeygenArguments, SignArguments, VerifyArguments};
-use super::{list, r#try};
+use super::{list, run_task, r#try};
 use crate::config::Config;
 
 /// What can be done with plugins.
@@ -25,6 +26,8 @@ pub enum PluginCommand {
     },
     /// Loads plugins as the agent would, takes samples, and prints them with what they cost.
     Try(TryArguments),
+    /// Runs one task of a plugin as the agent would, with its progress on the standard error, and prints what it answers.
+    Run(RunArguments),
     /// Makes the project of a plugin: --lang rust, python, c or js. `plugin new --help` says more.
     #[command(disable_help_flag = true)]
     New {
@@ -98,6 +101,7 @@ impl PluginCommand {
         match self {
             Self::List { config, json } => list::list(&config.load()?, json),
             Self::Try(arguments) => r#try::run(&arguments),
+            Self::Run(arguments) => run_task::run(&arguments),
             Self::Warm { config } => r#try::warm(&config.load()?),
             Self::New { arguments } => project("new", &arguments),
             Self::Build { arguments } => project("build", &arguments),

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &TryArguments) -> Result<()> {
     let kit = Arc::new(Kit::new(&config)?);
     let mut plugins = admitted(&config, &arguments.plugins)?;
     if arguments.plugins.is_empty() {
-        // Backends have nothing to sample; one that is named is told so.
+        // Backends and tasks have nothing to sample; one that is named is told so.
         plugins.retain(|plugin| plugin.package().role == Role::Probe);
     }
     let runtime = runtime()?;
@@ -66,13 +66,13 @@ pub(super) fn run(arguments: &TryArguments) -> Result<()> {
     print(&config, &trials, &cost, arguments.json)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().build().context("the runtime cannot be set up")
 }
 
 /// The plugins that are meant: all, or those named, or files.
-fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitted>> {
+pub(super) fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitted>> {
     let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
     let admit = |package| Admitted::new(package, &config.plugins);
     let refusal = |refused: plugin::Refused| anyhow!("{} is refused: {}", refused.name, refused.reason);

@@ -132,6 +132,8 @@ pub struct PluginStatus {
     pub state: PluginState,
     /// Why, where the state needs a reason.
     pub reason: Option<String>,
+    /// What it is called for, such as `probe`; not known of a file that is no plugin.
+    pub kind: Option<&'static str>,
     pub support: Option<Support>,
     /// What it found on this board, as it says.
     pub note: Option<String>,
@@ -194,6 +196,7 @@ impl PluginStatus {
             built_in,
             state,
             reason: None,
+            kind: None,
             support: None,
             note: None,
             vendor: None,

@@ -62,6 +62,22 @@ pub mod deploy {
     });
 }
 
+/// The same for tasks.
+pub mod task {
+    wasmtime::component::bindgen!({
+        path: ["../wit/types", "../wit/host", "../wit/task"],
+        world: "cardcage:task/task",
+        imports: { default: async },
+        exports: { default: async },
+        with: {
+            "cardcage:types/errors": super::cardcage::types::errors,
+            "cardcage:host/kernel": super::cardcage::host::kernel,
+            "cardcage:host/files": super::cardcage::host::files,
+            "cardcage:host/log": super::cardcage::host::log,
+        },
+    });
+}
+
 impl cardcage::types::errors::Error {
     /// A failure as guests see it: a word for programs, a sentence for people.
     pub fn new(code: &str, detail: impl Into<String>) -> Self {

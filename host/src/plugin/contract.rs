@@ -7,11 +7,12 @@
 use std::fmt;
 
 /// What is spoken of each package, oldest first.
-const SPOKEN: [(&str, &[Version]); 4] = [
+const SPOKEN: [(&str, &[Version]); 5] = [
     ("cardcage:types", &[Version(0, 1, 0)]),
     ("cardcage:host", &[Version(0, 1, 0)]),
     ("cardcage:probe", &[Version(0, 1, 0), Version(0, 2, 0)]),
     ("cardcage:deploy", &[Version(0, 1, 0)]),
+    ("cardcage:task", &[Version(0, 1, 0)]),
 ];
 
 /// Why a plugin is not of this agent's time.

@@ -20,7 +20,7 @@ use super::sampler::{Sampler, SamplerPre};
 use super::{contract, convert};
 use crate::capability::http::guest::Http;
 use crate::capability::{
-    Patience, deploys::Deploys, files::Files, http, kernel::Kernel, log, native::Native,
+    Patience, deploys::Deploys, files::Files, http, kernel::Kernel, log, native::Native, progress::Progress,
 };
 use crate::model::{Readings, Support};
 
@@ -52,6 +52,7 @@ pub(super) struct State {
     log: log::Log,
     native: Native,
     pub(super) deploys: Deploys,
+    progress: Progress,
 }
 
 /// How the runtime finds what a call is for: once a call, so calls are counted here.
@@ -79,6 +80,11 @@ impl State {
     pub(super) fn deploys(&mut self) -> &mut Deploys {
         self.host_calls += 1;
         &mut self.deploys
+    }
+
+    pub(super) fn progress(&mut self) -> &mut Progress {
+        self.host_calls += 1;
+        &mut self.progress
     }
 }
 
@@ -195,7 +201,7 @@ pub enum CallError {
 }
 
 /// A refusal that the plugin itself gave; the instance lives on.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
 pub struct Declined {
     pub code: String,
@@ -232,6 +238,8 @@ pub struct Capabilities {
     pub(super) memory: usize,
     /// For backends; probes have none of it.
     pub deploys: Deploys,
+    /// For tasks.
+    pub progress: Progress,
 }
 
 /// A plugin that runs. Dropping it ends it.
@@ -372,7 +380,8 @@ fn thread_time() -> Duration {
 
 /// A store with its limits.
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
-    let Capabilities { kernel, files, http, native, patience, lines, pool, memory, deploys } = capabilities;
+    let Capabilities { kernel, files, http, native, patience, lines, pool, memory, deploys, progress } =
+        capabilities;
     let output = log::guest::Output::new(lines.clone());
     let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output).build();
     let mut table = ResourceTable::new();
@@ -396,6 +405,7 @@ pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Dur
         log,
         native,
         deploys,
+        progress,
     };
     let mut store = Store::new(runtime.engine(), state);
     store.limiter(|state| &mut state.limits);

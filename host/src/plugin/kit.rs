@@ -16,12 +16,15 @@ use super::grants::Grants;
 use super::instance::{Capabilities, Instance, LinkedProbe, Pool};
 use super::package::{Package, Role};
 use super::runtime::Runtime;
+use super::task::LinkedTask;
+use super::tasks::Tasks;
 use crate::capability::deploys::Deploys;
 use crate::capability::files::Files;
 use crate::capability::http;
 use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
 use crate::capability::native::{self, Native};
+use crate::capability::progress::Progress;
 use crate::capability::{Neighbours, Patience, Readers, Roots, Turns};
 use crate::config::Config;
 use crate::error::{brief, chain};
@@ -49,6 +52,8 @@ pub struct Kit {
     native: Option<PathBuf>,
     roots: Arc<Roots>,
     board: Arc<BoardFacts>,
+    /// What the task plugins offer, and its runs.
+    pub tasks: Tasks,
     turns: Turns,
     started: Instant,
 }
@@ -81,6 +86,7 @@ impl Senses {
 pub enum Linked {
     Probe(LinkedProbe),
     Backend(LinkedBackend),
+    Task(LinkedTask),
 }
 
 /// Why no plugin can run.
@@ -112,6 +118,7 @@ impl Kit {
             native: if recorded { None } else { Some(native::executable().map_err(KitError::Installed)?) },
             board: Arc::new(BoardFacts::new(Arc::clone(&roots), &config.board)),
             roots,
+            tasks: Tasks::default(),
             turns: Turns::new(READS_AT_ONCE),
             started: Instant::now(),
         })
@@ -161,6 +168,7 @@ impl Kit {
             pool,
             memory: package.manifest.limits.memory,
             deploys,
+            progress: Progress::default(),
         }
     }
 
@@ -184,6 +192,7 @@ impl Kit {
             Role::Backend { .. } => {
                 LinkedBackend::new(&self.runtime, &component, imports).map(Linked::Backend)
             }
+            Role::Task => LinkedTask::new(&self.runtime, &component, imports).map(Linked::Task),
         };
         linked.map_err(|reason| NotLinked { fault: Fault::Plugin, reason: brief(&reason) })
     }
@@ -198,9 +207,11 @@ impl Kit {
         let applies = self.is_for_this_board(&plugin.package).await;
         applies.unwrap_or_else(|| Err(UNKNOWN_BOARD.to_owned()))?;
         let Linked::Probe(linked) = self.link(plugin).await.map_err(|error| error.reason)? else {
-            return Err(
-                "is a deploy backend, which has nothing to sample; it is tried with POST /deploy".to_owned()
-            );
+            return Err(match plugin.package.role {
+                Role::Task => "is a task plugin, which has nothing to sample; it is tried with `plugin run`",
+                _ => "is a deploy backend, which has nothing to sample; it is tried with POST /deploy",
+            }
+            .to_owned());
         };
         let senses = self.senses(&plugin.package);
         let capabilities = self.probe(plugin, &senses, self.native(&plugin.grants, &senses));

@@ -32,6 +32,19 @@ pub enum Role {
     Probe,
     /// It starts and stops software of this type.
     Backend { kind: String },
+    /// It answers questions and carries out what takes long.
+    Task,
+}
+
+impl Role {
+    /// As in a manifest.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Probe => Kind::Probe.as_str(),
+            Self::Backend { .. } => Kind::Backend.as_str(),
+            Self::Task => Kind::Task.as_str(),
+        }
+    }
 }
 
 /// A file that is a plugin. Nothing of it has run or been compiled.
@@ -83,8 +96,8 @@ pub enum PackageError {
         "exports cardcage:deploy/deployer, but its manifest does not say what it deploys: [deploy] type = \"…\""
     )]
     NoType,
-    #[error("exports both cardcage:probe/sampler and cardcage:deploy/deployer; make two plugins of it")]
-    TwoRoles,
+    #[error("exports both {} and {}; make two plugins of it", .0.interface(), .1.interface())]
+    TwoRoles(Kind, Kind),
 }
 
 impl std::fmt::Display for Source {
@@ -138,11 +151,12 @@ fn examine(bytes: &[u8]) -> Result<(Digest, Plugin, Role), PackageError> {
     let (kind, role) = match kinds.as_slice() {
         [kind @ Kind::Probe] => (*kind, Role::Probe),
         [kind @ Kind::Backend] => (*kind, backend(manifest)?),
-        [Kind::Task] | [] => {
+        [kind @ Kind::Task] => (*kind, Role::Task),
+        [] => {
             let unknown = exports.iter().find(|export| export.starts_with("cardcage:")).cloned();
             return Err(PackageError::NoRole { unknown });
         }
-        _ => return Err(PackageError::TwoRoles),
+        [one, other, ..] => return Err(PackageError::TwoRoles(*one, *other)),
     };
     manifest.agrees(kind).map_err(SectionError::Manifest)?;
     Ok((Digest::of(bytes), plugin, role))
