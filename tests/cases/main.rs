@@ -21,6 +21,7 @@ mod queries; // which query is answered
 mod replay; // boards that are not here
 mod reports; // what a report says
 mod siege; // what is watched meanwhile
+mod task; // what can be asked of a board
 mod trust; // who may bring plugins
 mod vendor; // a new board by dropping a file
 mod versions; // plugins of other times

@@ -270,6 +270,7 @@ pub struct Plugin {
     pub built_in: bool,
     pub state: String,
     pub reason: Option<String>,
+    pub kind: Option<String>,
     pub support: Option<String>,
     pub note: Option<String>,
     pub imports: Vec<String>,

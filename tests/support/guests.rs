@@ -26,8 +26,15 @@ pub const ASKS_HTTP: Guest = guest!("asks-http");
 pub const CALLS_NATIVELY: Guest = guest!("calls-natively");
 /// A vendor's backend for programs that are started once, well-behaved.
 pub const DEPLOY_ONESHOT: Guest = guest!("deploy-oneshot");
+/// The example of a plugin that can be asked, from `plugins/`.
+pub const EXAMPLE_TASK: Guest = Guest {
+    component: include_bytes!(concat!(env!("OUT_DIR"), "/example-task.wasm")),
+    manifest: include_str!("../../plugins/example-task/plugin.toml"),
+};
 /// A backend that does whatever an order's `file` says.
 pub const HOSTILE_BACKEND: Guest = guest!("hostile-backend");
+/// Tasks that misbehave.
+pub const HOSTILE_TASK: Guest = guest!("hostile-task");
 /// Does whatever its setting `mode` says.
 pub const HOSTILE: Guest = guest!("hostile");
 /// Never ends starting.
@@ -48,12 +55,14 @@ pub const TWO_ROLES: Guest = guest!("two-roles");
 
 impl Guest {
     /// All of them that run.
-    pub(crate) const ALL: [(&str, Self); 9] = [
+    pub(crate) const ALL: [(&str, Self); 11] = [
         ("acme-board", ACME_BOARD),
         ("asks-http", ASKS_HTTP),
         ("calls-natively", CALLS_NATIVELY),
         ("deploy-oneshot", DEPLOY_ONESHOT),
+        ("example-task", EXAMPLE_TASK),
         ("hostile-backend", HOSTILE_BACKEND),
+        ("hostile-task", HOSTILE_TASK),
         ("hostile", HOSTILE),
         ("loops-at-start", LOOPS_AT_START),
         ("panics-without-std", PANICS_WITHOUT_STD),
