@@ -1,5 +1,7 @@
 //! Tasks that misbehave, and one that waits to be cancelled.
 
+#![expect(clippy::panic, reason = "hostility")]
+
 use std::time::Duration;
 
 use cardcage_sdk::task::{Arguments, Description, Json, Task, json, progress};
