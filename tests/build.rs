@@ -8,7 +8,7 @@ type Error = Box<dyn std::error::Error>;
 fn main() -> Result<(), Error> {
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let workspace = tests.join("..").canonicalize()?;
-    for input in ["tests/guests", "plugins/probe-redfish", "sdk/rust", "wit"] {
+    for input in ["tests/guests", "plugins/example-task", "plugins/probe-redfish", "sdk/rust", "wit"] {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -20,8 +20,11 @@ fn main() -> Result<(), Error> {
         std::fs::copy(built.join(component), out.join(format!("{guest}.wasm")))?;
     }
     // The examples for vendors that nothing else builds for WebAssembly.
-    let built = build(&workspace, &out, "probe-redfish")?;
-    std::fs::copy(built.join("probe_redfish.wasm"), out.join("probe-redfish.wasm"))?;
+    for example in ["example-task", "probe-redfish"] {
+        let built = build(&workspace, &out, example)?;
+        let component = format!("{}.wasm", example.replace('-', "_"));
+        std::fs::copy(built.join(component), out.join(format!("{example}.wasm")))?;
+    }
     Ok(())
 }
 

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 /// A file of the repository, by its path from the root.
 struct File {
     path: String,
@@ -258,6 +260,44 @@ fn every_item_of_the_contract_is_commented() {
     let text = "package a:b;\n/// An interface (of two).\ninterface c {\n  d: func(\n    e: u8,\n  ) -> u8;\n  /// F.\n  f: func();\n}\n";
     let made_up = File { path: "made-up.wit".into(), text: text.into() };
     assert_eq!(uncommented(&made_up), ["made-up.wit:4: d: func("]);
+}
+
+/// SHA-256 over what is below a folder of `wit/released`: of each file its path, its length and its text, in order.
+const RELEASED: [(&str, &str); 1] =
+    [("0.1.0", "608aabe96850a33e7504e0770bd8c1449ec2e9fa285fbbac709d5b69811b49cc")];
+
+#[test]
+fn what_was_released_never_changes() {
+    let there = fs::read_dir(root().join("wit/released")).unwrap();
+    let there: BTreeSet<_> = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(there, RELEASED.map(|(version, _)| version.to_owned()).into());
+    for (version, digest) in RELEASED {
+        let folder = format!("wit/released/{version}/");
+        let mut hash = Sha256::new();
+        for File { path, text } in files(&["wit"]).iter().filter(|file| file.below(&[&folder])) {
+            hash.update(format!("{} {}\n{text}", &path[folder.len()..], text.len()));
+        }
+        let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            found, digest,
+            "plugins were built for the text of {folder}: put it back, and change wit/ instead"
+        );
+    }
+}
+
+#[test]
+fn a_released_version_has_one_text() {
+    let package = |file: &File| file.text.lines().next().unwrap().to_owned();
+    let name = |file: &File| file.path.rsplit('/').next().unwrap().to_owned();
+    let texts = files(&["wit"]).into_iter().filter(|file| file.below(&["wit/"]));
+    let (released, today): (Vec<_>, Vec<_>) = texts.partition(|file| file.below(&["wit/released/"]));
+    let of_released: BTreeSet<_> = released.iter().map(package).collect();
+    let changed = today.iter().filter(|file| of_released.contains(&package(file))).filter(|file| {
+        !released
+            .iter()
+            .any(|old| package(old) == package(file) && name(old) == name(file) && old.text == file.text)
+    });
+    none("changed under a released version: give the package another", changed.map(|file| file.path.clone()));
 }
 
 #[test]

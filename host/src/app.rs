@@ -8,6 +8,8 @@
 //! | supervisor | plugins | a driver for each plugin                    | at the stop                |
 //! | keeper     | deploys | the deployments, and what carries them out  | at the stop, where it is   |
 //!
+//! A run of a task plugin has a thread while it lasts, and is cut off at the stop.
+//!
 //! Plugins and deploys have a thread each. What the main thread does never waits for them: it reads the latest snapshot and
 //! the latest views.
 
@@ -112,16 +114,18 @@ impl App {
             state_dir: _taken,
         } = self;
         let DeployParts { runtime, keeper, registrar, served, identity } = deploys;
+        let plugin_tasks = kit.tasks.clone();
         let plugins = spawn_plugins(config, kit, registrar, roster, stop.clone())?;
         let deploys = spawn_deploys(runtime, keeper, identity, stop.clone())?;
         let (queries, asked) = mpsc::channel(QUERIES);
         let tasks = TaskTracker::new();
         tasks.spawn(discovery.run(queries, stop.clone()));
         tasks.spawn(reporter.run(asked, stop.clone()));
-        tasks.spawn(server.run(board, served, telemetry, stop.clone()));
+        tasks.spawn(server.run(board, served, plugin_tasks.clone(), telemetry, stop.clone()));
         tasks.close();
         told_to_stop.await;
         info!("agent stops");
+        plugin_tasks.stop();
         stop.cancel();
         if timeout(GRACE, tasks.wait()).await.is_err() {
             warn!(left = tasks.len(), "grace period is over");

@@ -7,7 +7,8 @@
 //! | the grant  | what of it the operator gave, where it has parameters ([`files::Grant`])       |
 //! | the fake   | recorded roots ([`Roots`]) under the same real side, so that nothing differs   |
 //!
-//! What probes are told by all of them can be recorded and played back: [`tape`].
+//! What probes are told by all of them can be recorded and played back: [`tape`]. [`progress`] is that of tasks: a cell
+//! between a run and whoever watches it.
 //!
 //! Those of deploy backends ([`deploys`]) have their real side in a crate of its own, without the runtime: `host/artifacts`,
 //! `host/containers`, `host/processes`. So has [`native`]: `host/native`.
@@ -22,6 +23,7 @@ pub mod log;
 pub mod mechanisms;
 pub mod native;
 pub mod processes;
+pub mod progress;
 mod readers;
 pub mod roots;
 pub mod state;

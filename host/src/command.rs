@@ -2,21 +2,16 @@
 
 mod bar;
 mod check;
-<<<<<<< HEAD
 mod conformance;
-mod list;
-mod plugin;
-mod process;
-mod record;
-mod rehearsal;
-mod replay;
-=======
 mod file;
 mod list;
 mod plugin;
 mod process;
 mod pull;
->>>>>>> w-pull
+mod record;
+mod rehearsal;
+mod replay;
+mod run_task;
 mod sign;
 mod r#try;
 

@@ -5,6 +5,8 @@
 //!                    -> driver -> sample::Board
 //! ```
 //!
+//! Deploy backends ([`backend`]) and tasks ([`tasks`]) are not driven: they have an instance for each call.
+//!
 //! Plugins run on a thread of their own, so that discovery and reports never wait for one; a plugin that spins gives way
 //! to the others every few milliseconds, until its deadline ends it.
 
@@ -16,6 +18,7 @@ pub mod bindings;
 mod boards;
 mod built_in;
 mod cache;
+mod contract;
 mod convert;
 mod driver;
 mod folder;
@@ -27,7 +30,10 @@ mod map;
 mod package;
 mod resolve;
 mod runtime;
+mod sampler;
 mod supervisor;
+mod task;
+mod tasks;
 mod watch;
 
 pub use admit::Admitted;
@@ -41,3 +47,5 @@ pub use kit::{Kit, KitError};
 pub use package::{Package, Refused, Role, Source};
 pub use runtime::Runtime;
 pub use supervisor::{Supervisor, strays};
+pub use task::Description;
+pub use tasks::{NotStarted, Phase, Run, Tasks, try_task};

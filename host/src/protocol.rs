@@ -6,6 +6,7 @@
 //! deploy::read     POST /deploy -> Command; deploy::reply back
 //! deployments      Deployment -> component of a report, and the JSON of GET /deployments
 //! plugins          PluginStatus <-> the JSON of GET /plugins
+//! tasks            Description, Run -> the JSON of /tasks
 //! preview          Snapshot -> both reports, for a person
 //! ```
 
@@ -18,3 +19,4 @@ pub mod preview;
 pub mod query;
 pub mod report;
 mod resource;
+pub mod tasks;

@@ -1,9 +1,13 @@
 //! The agent's own HTTP service: where a person, Prometheus and `cardcage-agent plugin list` ask.
 //!
 //! ```text
-//! POST /deploy                  starts or stops an instance      | these three: managers that are allowed,
-//! GET  /deployments             the instances and how they are   | with the token, if there is one
+//! POST /deploy                  starts or stops an instance      | these: managers that are allowed, with
+//! GET  /deployments             the instances and how they are   | the token, if there is one
 //! GET  /deployments/UUID/log    what an instance wrote           |
+//! GET  /tasks                   what plugins can be asked to do  |
+//! POST /tasks/PLUGIN/TASK       asks                             |
+//! GET  /tasks/runs              what was asked, and how that is  |
+//! GET, DELETE /tasks/runs/ID    one of them; cancels it          |
 //! GET  /healthz                 it runs
 //! GET  /metrics                 Prometheus' text format
 //! GET  /plugins                 the plugins and how they are, JSON
@@ -11,6 +15,7 @@
 
 mod deploys;
 mod router;
+mod tasks;
 
 pub use deploys::Deploys;
 
@@ -26,6 +31,7 @@ use tracing::info;
 
 use crate::config;
 use crate::deploy::REPLY;
+use crate::plugin::Tasks;
 use crate::sample::Board;
 use crate::telemetry::Telemetry;
 use router::Router;
@@ -80,9 +86,16 @@ impl Server {
     }
 
     /// Answers until it is told to stop; what is being answered then gets a short grace.
-    pub async fn run(self, board: Board, deploys: Deploys, telemetry: Telemetry, stop: CancellationToken) {
+    pub async fn run(
+        self,
+        board: Board,
+        deploys: Deploys,
+        tasks: Tasks,
+        telemetry: Telemetry,
+        stop: CancellationToken,
+    ) {
         info!(listen = %self.address(), "service is open");
-        let router = Arc::new(Router::new(board, deploys, telemetry));
+        let router = Arc::new(Router::new(board, deploys, tasks, telemetry));
         let answer = move |request, ends: Ends| {
             let router = Arc::clone(&router);
             async move { router.answer(ends.theirs, request).await }

@@ -19,7 +19,7 @@ pub(crate) fn packed(name: &str) -> Vec<u8> {
     instances.export_items([] as [(&str, ComponentExportKind, u32); 0]);
     component.section(&instances);
     let mut exports = ComponentExportSection::new();
-    exports.export("cardcage:probe/sampler@0.1.0", ComponentExportKind::Instance, 0, None);
+    exports.export("cardcage:probe/sampler@0.2.0", ComponentExportKind::Instance, 0, None);
     component.section(&exports);
     let manifest = format!("name = {name:?}\nversion = \"6.6.6\"");
     cardcage_manifest::pack(&component.finish(), &manifest).unwrap()

@@ -173,7 +173,7 @@ fn declines_its_settings() {
 fn has_nothing_to_do() {
     let siege = Siege::by("has-nothing-to-do");
     let plugin = siege.agent.until_plugin("hostile", "idle");
-    assert_eq!(plugin.reason.as_deref(), Some("nothing to do on this board"));
+    assert_eq!(plugin.reason.as_deref(), Some("nothing to do on this board: there is no fuse to light"));
     siege.others_are_on_time();
 }
 

@@ -23,5 +23,7 @@ mod record; // what probes were told, played back
 mod replay; // boards that are not here
 mod reports; // what a report says
 mod siege; // what is watched meanwhile
+mod task; // what can be asked of a board
 mod trust; // who may bring plugins
 mod vendor; // a new board by dropping a file
+mod versions; // plugins of other times

@@ -50,8 +50,8 @@ pub use disk::FullDisk;
 pub use engine::Engine;
 pub use executables::executable;
 pub use guests::{
-    ACME_BOARD, ASKS_HTTP, CALLS_NATIVELY, DEPLOY_ONESHOT, Guest, HOSTILE, HOSTILE_BACKEND, LOOPS_AT_START,
-    PANICS_WITHOUT_STD, PROBE_THAT_DEPLOYS, REDFISH, TWO_ROLES,
+    ACME_BOARD, ASKS_HTTP, CALLS_NATIVELY, DEPLOY_ONESHOT, EXAMPLE_TASK, Guest, HOSTILE, HOSTILE_BACKEND,
+    HOSTILE_TASK, LOOPS_AT_START, PANICS_WITHOUT_STD, PROBE_0_1, PROBE_THAT_DEPLOYS, REDFISH, TWO_ROLES,
 };
 pub use http::{Answer, connect_from, delete, get, get_from, post, post_from};
 pub use lab_board::{Console, LabBoard, Suite};

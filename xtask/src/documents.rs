@@ -21,11 +21,12 @@ use config::Files;
 use markdown::{Block, blocks};
 
 /// The documents, each with what must come true at its end; the README uses the plugin that the guide makes.
-const DOCUMENTS: [(&str, &str); 5] = [
+const DOCUMENTS: [(&str, &str); 6] = [
     ("sdk/guide/bar.md", "test -f radar-1.2.bar"),
     ("sdk/guide/write-a-probe.md", "test -f acme-cpld.wasm"),
     ("sdk/guide/signing.md", "test -f acme-cpld-signed.wasm"),
     ("sdk/guide/write-a-backend.md", "test -f acme-kit.wasm"),
+    ("sdk/guide/write-a-task.md", "test -f example-task.wasm"),
     ("README.md", "cardcage board 1/3/1 --json | grep 12.06"),
 ];
 

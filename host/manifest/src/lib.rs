@@ -5,6 +5,7 @@
 //! What a plugin asks for is the sum of its imports ([`Plugin::imports`]) and of [`Requests`]. Asking gives nothing: the
 //! operator's grant must cover it.
 
+mod arguments;
 mod boards;
 mod fit;
 mod glob;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use arguments::{Arguments, ArgumentsError};
 pub use boards::{Boards, Patterns};
 pub use fit::SettingsError;
 pub use glob::Glob;
@@ -30,10 +32,16 @@ pub use section::{Plugin, SECTION, SectionError, pack};
 /// Longest `plugin.toml`, in bytes.
 pub const LIMIT: usize = 64 << 10;
 
+/// The format of manifests that is read.
+pub const FORMAT: u32 = 1;
+
 /// The manifest.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
+    /// The format that it is written in, [`FORMAT`]. A later one is refused by its number, whatever else is in it.
+    #[serde(default = "format")]
+    pub format: u32,
     /// Key of the plugin's settings and grants: lower-case letters, digits and hyphens, a letter first, at most 64.
     pub name: String,
     /// The plugin's version, for people.
@@ -56,6 +64,9 @@ pub struct Manifest {
     /// What it deploys; for backends.
     #[serde(default)]
     pub deploy: Option<Deploy>,
+    /// How long its runs may take; for tasks.
+    #[serde(default)]
+    pub task: Task,
     /// What it may use.
     #[serde(default)]
     pub limits: Limits,
@@ -65,6 +76,12 @@ pub struct Manifest {
     /// What an operator may set, by name.
     #[serde(default)]
     pub settings: BTreeMap<String, Schema>,
+}
+
+/// What of a manifest is read before its format is known.
+#[derive(Deserialize)]
+struct Head {
+    format: Option<i64>,
 }
 
 /// What a plugin is called for.
@@ -146,6 +163,24 @@ impl Probe {
     pub const LONGEST_DEADLINE: Duration = Duration::from_secs(2);
 }
 
+/// How long the runs of a task plugin may take.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Task {
+    /// A query, which somebody waits for: 100 ms to 30 s.
+    #[serde(deserialize_with = "duration")]
+    pub query: Duration,
+    /// What takes long: a second to an hour.
+    #[serde(deserialize_with = "duration")]
+    pub long: Duration,
+}
+
+impl Default for Task {
+    fn default() -> Self {
+        Self { query: Duration::from_secs(5), long: Duration::from_secs(10 * 60) }
+    }
+}
+
 /// What a backend deploys.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,6 +199,9 @@ pub enum ManifestError {
     /// Not TOML, a missing or unknown key, a value of the wrong type.
     #[error("the manifest is not right: {0}")]
     Parse(String),
+    /// In a format that came later, or never was.
+    #[error("the manifest is of format {0}, and this agent reads format {FORMAT}: update the agent")]
+    Format(i64),
     /// A value out of its range.
     #[error("the manifest's {key} is {value}; it must be {rule}")]
     Value {
@@ -206,6 +244,12 @@ impl Manifest {
             return Err(ManifestError::TooLarge(text.len()));
         }
         let toml = |error: toml::de::Error| ManifestError::Parse(error.message().to_owned());
+        // Before its keys: those of another format say nothing here.
+        if let Ok(Head { format: Some(format) }) = toml::from_str(text)
+            && format != i64::from(FORMAT)
+        {
+            return Err(ManifestError::Format(format));
+        }
         let manifest: Self = serde_path_to_error::deserialize(toml::Deserializer::parse(text).map_err(toml)?)
             .map_err(|error| match error.path().iter().next() {
                 Some(_) => ManifestError::Parse(format!("{}: {}", error.path(), error.inner().message())),
@@ -239,6 +283,7 @@ impl Manifest {
             must(key, length, line, text.is_none_or(fits))?;
         }
         self.check_probe()?;
+        self.check_task()?;
         if let Some(Deploy { kind }) = &self.deploy {
             must("deploy.type", || format!("{kind:?}"), name, is_name(kind))?;
             let said = self.kind.filter(|kind| *kind != Kind::Backend);
@@ -260,6 +305,15 @@ impl Manifest {
         let allowed = Duration::from_millis(10)..=Probe::LONGEST_DEADLINE;
         must("probe.deadline", shown(deadline), "between 10ms and 2s", allowed.contains(&deadline))
     }
+
+    fn check_task(&self) -> Result<(), ManifestError> {
+        let Task { query, long } = self.task;
+        let shown = |duration: Duration| move || format!("{duration:?}");
+        let queries = Duration::from_millis(100)..=Duration::from_secs(30);
+        must("task.query", shown(query), "between 100ms and 30s", queries.contains(&query))?;
+        let longest = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+        must("task.long", shown(long), "between 1s and 1h", longest.contains(&long))
+    }
 }
 
 fn must(key: &str, value: impl Fn() -> String, rule: &str, holds: bool) -> Result<(), ManifestError> {
@@ -272,6 +326,10 @@ fn must(key: &str, value: impl Fn() -> String, rule: &str, holds: bool) -> Resul
 /// Nothing that a terminal would obey.
 pub(crate) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control)
+}
+
+const fn format() -> u32 {
+    FORMAT
 }
 
 fn is_name(name: &str) -> bool {
@@ -359,6 +417,24 @@ mod tests {
             Manifest::parse(&deploys).unwrap_err().to_string().contains("the manifest's kind is \"probe\"")
         );
         assert!(Manifest::parse(&format!("kind = \"sensor\"\n{PSU}")).is_err());
+    }
+
+    #[test]
+    fn the_runs_of_a_task_have_bounds() {
+        let parsed = |task: &str| Manifest::parse(&format!("{PSU}[task]\n{task}"));
+        let task = parsed("query = \"2s\"").unwrap().task;
+        assert_eq!((task.query, task.long), (Duration::from_secs(2), Duration::from_secs(600)));
+        for (wrong, key) in [("query = \"1m\"", "task.query"), ("long = \"2h\"", "task.long")] {
+            assert!(parsed(wrong).unwrap_err().to_string().contains(key));
+        }
+    }
+
+    #[test]
+    fn a_format_that_came_later_is_named_before_its_keys() {
+        assert_eq!(Manifest::parse(&format!("format = 1\n{PSU}")).unwrap().format, FORMAT);
+        let error = Manifest::parse("format = 2\n[plugin]\nname = \"psu\"").unwrap_err().to_string();
+        assert_eq!(error, "the manifest is of format 2, and this agent reads format 1: update the agent");
+        assert!(matches!(Manifest::parse(&format!("format = \"x\"\n{PSU}")), Err(ManifestError::Parse(_))));
     }
 
     #[test]

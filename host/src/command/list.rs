@@ -66,6 +66,7 @@ fn would_load(config: &Config) -> Vec<PluginEntry> {
             let version = package.manifest.version.clone();
             let imports = package.imports.clone();
             PluginEntry {
+                kind: Some(package.role.as_str().to_owned()),
                 imports,
                 vendor: package.manifest.vendor.clone(),
                 trust: plugin.trust().map(str::to_owned),
@@ -95,7 +96,9 @@ fn unstarted(
         built_in,
         state: if refusal.is_some() { "refused" } else { "not running" }.into(),
         reason: refusal,
+        kind: None,
         support: None,
+        note: None,
         vendor: None,
         trust: None,
         imports: Vec::new(),
@@ -137,14 +140,19 @@ fn why(plugin: &PluginEntry) -> String {
         let version = if next.version.is_empty() { String::new() } else { format!(" {}", next.version) };
         format!("the file's new content{version} is {}{reason}", next.state)
     });
-    own.into_iter().chain(next).chain(plugin.trust.clone()).collect::<Vec<_>>().join("; ")
+    own.into_iter()
+        .chain(plugin.note.clone())
+        .chain(next)
+        .chain(plugin.trust.clone())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn table(plugins: &[PluginEntry]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header([
-        "NAME", "VERSION", "FROM", "STATE", "SUPPORT", "READINGS", "SAMPLES", "FAILURES", "LAST", "CPU",
-        "CALLS", "MEMORY", "IMPORTS", "WHY",
+        "NAME", "VERSION", "KIND", "FROM", "STATE", "SUPPORT", "READINGS", "SAMPLES", "FAILURES", "LAST",
+        "CPU", "CALLS", "MEMORY", "IMPORTS", "WHY",
     ]);
     for plugin in plugins {
         let own = |import: &&String| import.starts_with("cardcage:host/");
@@ -155,6 +163,7 @@ fn table(plugins: &[PluginEntry]) -> Table {
         table.add_row([
             plugin.name.clone(),
             plugin.version.clone(),
+            plugin.kind.clone().unwrap_or_else(unknown),
             if plugin.built_in { "built-in" } else { "folder" }.to_owned(),
             plugin.state.clone(),
             plugin.support.clone().unwrap_or_else(unknown),

@@ -10,12 +10,9 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use super::pull::PullArguments;
+use super::run_task::RunArguments;
 use super::sign::{self, KeygenArguments, SignArguments, VerifyArguments};
-<<<<<<< HEAD
-use super::{conformance, list, record, r#try};
-=======
-use super::{list, pull, r#try};
->>>>>>> w-pull
+use super::{conformance, list, pull, record, run_task, r#try};
 use crate::config::Config;
 
 /// What can be done with plugins.
@@ -31,6 +28,8 @@ pub enum PluginCommand {
     },
     /// Loads plugins as the agent would, takes samples, and prints them with what they cost.
     Try(TryArguments),
+    /// Runs one task of a plugin as the agent would, with its progress on the standard error, and prints what it answers.
+    Run(RunArguments),
     /// Makes the project of a plugin: --lang rust, python, c or js. `plugin new --help` says more.
     #[command(disable_help_flag = true)]
     New {
@@ -160,6 +159,7 @@ impl PluginCommand {
             Self::Try(arguments) => r#try::run(&arguments),
             Self::Record(arguments) => record::run(&arguments),
             Self::Check(arguments) => conformance::run(&arguments),
+            Self::Run(arguments) => run_task::run(&arguments),
             Self::Warm { config } => r#try::warm(&config.load()?),
             Self::New { arguments } => project("new", &arguments),
             Self::Build { arguments } => project("build", &arguments),

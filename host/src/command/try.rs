@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &TryArguments) -> Result<()> {
     let kit = Arc::new(Kit::new(&config)?);
     let mut plugins = admitted(&config, &arguments.plugins)?;
     if arguments.plugins.is_empty() {
-        // Backends have nothing to sample; one that is named is told so.
+        // Backends and tasks have nothing to sample; one that is named is told so.
         plugins.retain(|plugin| plugin.package().role == Role::Probe);
     }
     let runtime = runtime()?;
@@ -77,7 +77,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// The plugins that are meant: all, or those named, or files.
-fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitted>> {
+pub(super) fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitted>> {
     if wanted.is_empty() {
         let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
         let admit = |package| Admitted::new(package, &config.plugins);

@@ -132,7 +132,11 @@ pub struct PluginStatus {
     pub state: PluginState,
     /// Why, where the state needs a reason.
     pub reason: Option<String>,
+    /// What it is called for, such as `probe`; not known of a file that is no plugin.
+    pub kind: Option<&'static str>,
     pub support: Option<Support>,
+    /// What it found on this board, as it says.
+    pub note: Option<String>,
     /// Who made it, as its manifest says.
     pub vendor: Option<String>,
     /// Who signed it, or why it runs without; where nobody asks, nothing.
@@ -192,7 +196,9 @@ impl PluginStatus {
             built_in,
             state,
             reason: None,
+            kind: None,
             support: None,
+            note: None,
             vendor: None,
             trust: None,
             imports: Vec::new(),

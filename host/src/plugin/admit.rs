@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tracing::warn;
 
+use super::contract;
 use super::grants::{self, Grants};
 use super::package::{Package, Refused};
 use crate::config::{Plugins, Policy, Trusted};
@@ -21,8 +22,9 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// Checks the signature, asks the grants, and checks the settings.
+    /// Compares the versions, checks the signature, asks the grants, and checks the settings.
     pub fn new(package: Package, plugins: &Plugins) -> Result<Self, Refused> {
+        of_our_time(&package)?;
         let trust = Self::vouched(&package, plugins).map_err(|reason| package.refused(&reason))?;
         let grants = Grants::new(&package, plugins.grants.get(package.name.as_str()));
         let grants = grants.map_err(|error| package.refused(&error.to_string()))?;
@@ -33,6 +35,7 @@ impl Admitted {
     /// For a recorded board: nothing of this one is asked, so nothing is granted. The configuration's settings come before
     /// those of the recording.
     pub fn on_a_recording(package: Package, plugins: &Plugins, recorded: &Value) -> Result<Self, Refused> {
+        of_our_time(&package)?;
         let settings = match plugins.settings.contains_key(package.name.as_str()) {
             true => settings(&package, plugins),
             false => {
@@ -83,6 +86,12 @@ impl Admitted {
     pub fn trust(&self) -> Option<&str> {
         self.trust.as_deref()
     }
+}
+
+/// Whether this agent speaks the versions that it was made for.
+fn of_our_time(package: &Package) -> Result<(), Refused> {
+    let contract = contract::check(&package.imports, &package.exports);
+    contract.map_err(|foreign| package.refused(&foreign.to_string()))
 }
 
 /// Who signed a plugin that may run.

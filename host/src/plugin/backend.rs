@@ -12,9 +12,9 @@ use wasmtime::component::Component;
 use super::bindings::cardcage::types::errors::Error;
 use super::bindings::deploy::cardcage::types::deployment as wit;
 use super::bindings::deploy::{Backend, BackendPre};
-use super::convert;
 use super::instance::{CallError, Capabilities, State, ended, store};
 use super::runtime::Runtime;
+use super::{contract, convert};
 use crate::capability::deploys::{BREATH, CALLS};
 use crate::deploy::{Fault, Found, Id, Order};
 use crate::model::{InstanceState, Usage};
@@ -50,7 +50,7 @@ impl LinkedBackend {
     pub(super) fn new(runtime: &Runtime, component: &Component, imports: &[String]) -> Result<Self, String> {
         let linked = runtime.link(component, imports);
         let linked = linked.and_then(|linked| BackendPre::new(linked).map_err(|error| format!("{error:#}")));
-        linked.map(Self).map_err(|reason| format!("does not fit this agent: {reason}"))
+        linked.map(Self).map_err(|reason| contract::does_not_fit(imports, &reason))
     }
 
     /// Asks one question of a new instance.

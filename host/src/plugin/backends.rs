@@ -56,7 +56,9 @@ impl Served {
                 *locked(&self.linked) = Some(linked.clone());
                 Ok(linked)
             }
-            Ok(Linked::Probe(_)) => Err(Fault::new("unreachable", "the plugin is a probe")),
+            Ok(Linked::Probe(_) | Linked::Task(_)) => {
+                Err(Fault::new("unreachable", "the plugin is no backend"))
+            }
             // A full disk, say: it is tried again with the next call.
             Err(error) => Err(Fault::new("unreachable", error.reason)),
         }

@@ -1,4 +1,5 @@
-//! The types and traits of `wit/`, generated. One module a major version: a second can stand beside it.
+//! The types and traits of `wit/`, generated. What is older than that text and still spoken stands beside it, a module a
+//! version: [`probe_0_1`].
 
 wasmtime::component::bindgen!({
     path: ["../wit/types", "../wit/host", "../wit/probe"],
@@ -17,6 +18,24 @@ wasmtime::component::bindgen!({
         "cardcage:host/native.library": cardcage_native::Library,
     },
 });
+
+/// Probes as they were in 0.1, of the text as it was released. Types and capabilities are still those of today.
+pub mod probe_0_1 {
+    wasmtime::component::bindgen!({
+        path: ["../wit/released/0.1.0/types", "../wit/released/0.1.0/host", "../wit/released/0.1.0/probe"],
+        world: "cardcage:probe/probe",
+        imports: { default: async },
+        exports: { default: async },
+        with: {
+            "cardcage:types/errors": super::cardcage::types::errors,
+            "cardcage:types/readings": super::cardcage::types::readings,
+            "cardcage:host/kernel": super::cardcage::host::kernel,
+            "cardcage:host/files": super::cardcage::host::files,
+            "cardcage:host/log": super::cardcage::host::log,
+            "cardcage:host/native": super::cardcage::host::native,
+        },
+    });
+}
 
 /// The same for deploy backends. What probes have too is theirs.
 pub mod deploy {
@@ -40,6 +59,22 @@ pub mod deploy {
             "cardcage:host/artifacts.tree": crate::capability::artifacts::guest::Tree,
             "cardcage:host/containers.container": crate::capability::containers::guest::Container,
             "cardcage:host/processes.process": crate::capability::processes::guest::Process,
+        },
+    });
+}
+
+/// The same for tasks.
+pub mod task {
+    wasmtime::component::bindgen!({
+        path: ["../wit/types", "../wit/host", "../wit/task"],
+        world: "cardcage:task/task",
+        imports: { default: async },
+        exports: { default: async },
+        with: {
+            "cardcage:types/errors": super::cardcage::types::errors,
+            "cardcage:host/kernel": super::cardcage::host::kernel,
+            "cardcage:host/files": super::cardcage::host::files,
+            "cardcage:host/log": super::cardcage::host::log,
         },
     });
 }

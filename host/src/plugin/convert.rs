@@ -2,9 +2,11 @@
 //! costs only itself.
 
 use super::bindings::cardcage::types::readings as wit;
-use super::instance::Sampled;
+use super::bindings::exports::cardcage::probe::sampler as probe;
+use super::instance::{Found, Sampled};
 use crate::model::{
-    Cpu, Disk, Extras, Gpu, Identity, Limits, Memory, Network, Place, Readings, Sensor, Status, Value,
+    Cpu, Disk, Extras, Gpu, Identity, Limits, Memory, Network, Place, Readings, Sensor, Status, Support,
+    Value,
 };
 
 /// Bounds of `wit/types/readings.wit`.
@@ -16,6 +18,19 @@ const EXTRAS: usize = 64;
 const FAULTS: usize = 64;
 /// Longest name or text of a reading, in bytes.
 const TEXT: usize = 1024;
+/// Longest note of a probe, as `wit/probe/sampler.wit` says.
+const NOTE: usize = 256;
+
+/// What `configure` answers in 0.1: it has no note.
+pub(super) const fn finding_of_0_1(support: u8) -> probe::Finding {
+    probe::Finding { support, note: None }
+}
+
+/// What a probe makes of the board.
+pub(super) fn finding(finding: probe::Finding) -> Found {
+    let note = finding.note.map(|note| text(note, NOTE)).filter(|note| !note.trim().is_empty());
+    Found { support: Support::from(finding.support), note }
+}
 
 /// Checks a sample.
 pub(super) fn sample(sample: wit::Sample) -> Sampled {
@@ -287,6 +302,15 @@ mod tests {
     fn a_text_is_cut_at_a_character_and_stays_on_its_line() {
         assert_eq!(text("计算".into(), 4), "计");
         assert_eq!(text("a\n\x1b[2Jb".into(), 100), "a  [2Jb");
+    }
+
+    #[test]
+    fn a_note_is_one_line_of_some_length_or_none() {
+        let note = |note: &str| finding(probe::Finding { support: 1, note: Some(note.into()) }).note;
+        assert_eq!(note("two\nlines").as_deref(), Some("two lines"));
+        assert_eq!(note(&"n".repeat(1000)).map(|note| note.len()), Some(NOTE));
+        assert_eq!(note("\n "), None);
+        assert_eq!(finding(finding_of_0_1(2)), Found { support: Support::Family, note: None });
     }
 
     #[test]

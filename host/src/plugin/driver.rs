@@ -21,8 +21,10 @@ use super::backend::LinkedBackend;
 use super::backends::{Place, Served};
 use super::backoff::{Backoff, Next};
 use super::cache::Fault;
-use super::instance::{CallError, Cost, Instance, LinkedProbe, Sampled};
+use super::instance::{CallError, Cost, Found, Instance, LinkedProbe, Sampled};
 use super::kit::{Kit, Linked, NotLinked, Senses, UNKNOWN_BOARD};
+use super::task::LinkedTask;
+use super::tasks::{self, Offer};
 use crate::error::chain;
 use crate::model::{Contribution, PluginState, PluginStatus, Support};
 use crate::sample::PluginReport;
@@ -47,7 +49,7 @@ pub(super) struct Driver {
 
 /// How an instance's life ended.
 enum End {
-    Idle,
+    Idle(Option<String>),
     Refused(String),
     Failed(CallError),
 }
@@ -73,6 +75,7 @@ impl Driver {
         let linked = match self.link().await {
             Ok(Linked::Probe(linked)) => linked,
             Ok(Linked::Backend(linked)) => return self.serve(linked),
+            Ok(Linked::Task(linked)) => return self.offer(linked).await,
             Err(reason) => {
                 self.place.iter().for_each(|place| place.refused(&reason));
                 return self.set_aside(PluginState::Refused, Some(reason));
@@ -88,8 +91,10 @@ impl Driver {
                 native.stop().await;
             }
             let failure = match end {
-                End::Idle => {
-                    return self.set_aside(PluginState::Idle, Some("nothing to do on this board".into()));
+                End::Idle(note) => {
+                    let reason = "nothing to do on this board".to_owned();
+                    let reason = note.map(|note| format!("{reason}: {note}")).unwrap_or(reason);
+                    return self.set_aside(PluginState::Idle, Some(reason));
                 }
                 End::Refused(reason) => return self.set_aside(PluginState::Refused, Some(reason)),
                 End::Failed(error) => chain(&error),
@@ -117,6 +122,27 @@ impl Driver {
         if let Some(place) = self.place {
             place.ready(Served::new(self.plugin, self.kit, linked, self.senses));
         }
+    }
+
+    /// So has a task plugin. It is offered until this is dropped, when it is stopped, replaced or removed.
+    async fn offer(self, linked: LinkedTask) {
+        let descriptions = match tasks::describe(&self.kit, &linked, &self.plugin, &self.senses).await {
+            Ok(descriptions) => descriptions,
+            Err(error) => {
+                return self
+                    .set_aside(PluginState::Refused, Some(format!("says nothing of its tasks: {error}")));
+            }
+        };
+        drop(linked);
+        let Self { plugin, kit, senses, report, .. } = self;
+        info!(plugin = %plugin.package.name, tasks = descriptions.len(), "tasks ready");
+        // Before it takes its place: the runs of the version before are to go on.
+        let _offered = kit.tasks.offer(Offer { plugin, kit: Arc::clone(&kit), senses, descriptions });
+        report.send_modify(|report| {
+            report.status.state = PluginState::Ready;
+            report.status.reason = None;
+        });
+        std::future::pending::<()>().await;
     }
 
     /// Asks the board what it is, for as long as it takes.
@@ -165,13 +191,17 @@ impl Driver {
             Ok(instance) => instance,
             Err(error) => return End::Failed(error),
         };
-        let support = match instance.configure(runtime, &self.plugin.settings).await {
-            Ok(Ok(Support::Nothing)) => return End::Idle,
-            Ok(Ok(support)) => self.plugin.package.at_most(support),
+        let Found { support, note } = match instance.configure(runtime, &self.plugin.settings).await {
+            Ok(Ok(Found { support: Support::Nothing, note })) => return End::Idle(note),
+            Ok(Ok(found)) => found,
             Ok(Err(declined)) => return End::Refused(format!("declines: {declined}")),
             Err(error) => return End::Failed(error),
         };
-        self.report.send_modify(|report| report.status.support = Some(support));
+        let support = self.plugin.package.at_most(support);
+        self.report.send_modify(|report| {
+            report.status.support = Some(support);
+            report.status.note = note;
+        });
         loop {
             let began = Instant::now();
             let sampled = instance.sample(runtime).await;
@@ -260,5 +290,16 @@ fn first_report(plugin: &Admitted) -> PluginReport {
     let (imports, trust) = (package.imports.clone(), plugin.trust.clone());
     let vendor = package.manifest.vendor.clone();
     let (asked, given) = (plugin.asked(), plugin.given());
-    PluginReport { status: PluginStatus { imports, vendor, trust, asked, given, ..status }, latest: None }
+    PluginReport {
+        status: PluginStatus {
+            kind: Some(package.role.as_str()),
+            imports,
+            vendor,
+            trust,
+            asked,
+            given,
+            ..status
+        },
+        latest: None,
+    }
 }

@@ -28,8 +28,11 @@ const FOR_ALL: [&str; 6] = [
 const FOR_BACKENDS: [&str; 4] =
     ["cardcage:host/artifacts", "cardcage:host/containers", "cardcage:host/processes", "cardcage:host/state"];
 
-/// What probes alone have: a deploy fetches through its own capability. The types of wasi:http come with it.
-const FOR_PROBES: [&str; 3] = [NATIVE, "wasi:http/outgoing-handler", "wasi:http/types"];
+/// What backends do not have: a deploy fetches through its own capability. The types of wasi:http come with it.
+const FOR_OTHERS: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];
+
+/// That of tasks.
+const PROGRESS: &str = "cardcage:task/progress";
 
 const NATIVE: &str = "cardcage:host/native";
 
@@ -48,7 +51,7 @@ pub struct Grants {
 /// Why a plugin may not run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotGranted {
-    #[error("imports {0}, which this agent does not have")]
+    #[error("imports {0}, which this agent does not have; a newer one may")]
     Unknown(String),
     #[error(
         "imports cardcage:host/files but is granted no file: \
@@ -72,9 +75,13 @@ pub enum NotGranted {
     #[error("imports cardcage:host/{capability}, which is not granted: give it with {key}")]
     Deploys { capability: &'static str, key: String },
     #[error("imports {0}, which only deploy backends have")]
-    NotForProbes(String),
+    OnlyForBackends(String),
     #[error("imports {0}, which only probes have")]
+    OnlyForProbes(String),
+    #[error("imports {0}, which deploy backends do not have")]
     NotForBackends(String),
+    #[error("imports {0}, which only tasks have")]
+    OnlyForTasks(String),
     #[error("the grant is for the file with SHA-256 {pinned}, this one has {found}")]
     Pinned { pinned: String, found: String },
     #[error("the grant is for what {signer} signed, and this file is not: {reason}")]
@@ -133,12 +140,20 @@ fn decide(
         return Err(NotGranted::Unknown(unknown.clone()));
     }
     let of_backends = imports.iter().find(|import| FOR_BACKENDS.contains(&interface(import)));
-    if let Some(import) = of_backends.filter(|_| *role == Role::Probe) {
-        return Err(NotGranted::NotForProbes(import.clone()));
+    let is_backend = matches!(role, Role::Backend { .. });
+    if let Some(import) = of_backends.filter(|_| !is_backend) {
+        return Err(NotGranted::OnlyForBackends(import.clone()));
     }
-    let of_probes = imports.iter().find(|import| FOR_PROBES.contains(&interface(import)));
-    if let Some(import) = of_probes.filter(|_| *role != Role::Probe) {
+    let of_others = imports.iter().find(|import| FOR_OTHERS.contains(&interface(import)));
+    if let Some(import) = of_others.filter(|_| is_backend) {
         return Err(NotGranted::NotForBackends(import.clone()));
+    }
+    let named = |name: &str| imports.iter().find(|import| interface(import) == name);
+    if let Some(import) = named(NATIVE).filter(|_| *role != Role::Probe) {
+        return Err(NotGranted::OnlyForProbes(import.clone()));
+    }
+    if let Some(import) = named(PROGRESS).filter(|_| *role != Role::Task) {
+        return Err(NotGranted::OnlyForTasks(import.clone()));
     }
     let imports = |name: &str| imports.iter().any(|import| interface(import) == name);
     let readable: Vec<PathBuf> = GIVEN_TO_ALL.iter().map(PathBuf::from).chain(given.files).collect();
@@ -211,7 +226,8 @@ fn known(import: &str) -> bool {
     let interface = interface(import);
     FOR_ALL.contains(&interface)
         || FOR_BACKENDS.contains(&interface)
-        || FOR_PROBES.contains(&interface)
+        || FOR_OTHERS.contains(&interface)
+        || [NATIVE, PROGRESS].contains(&interface)
         || ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/", "wasi:sockets/"]
             .iter()
             .any(|package| interface.starts_with(package))
@@ -265,7 +281,7 @@ mod tests {
         let backend = Role::Backend { kind: "floppy".into() };
         let granted =
             config::Grant { containers: Some(config::Containers::default()), ..config::Grant::default() };
-        assert!(matches!(asked(&Role::Probe, granted.clone()), Err(NotGranted::NotForProbes(_))));
+        assert!(matches!(asked(&Role::Probe, granted.clone()), Err(NotGranted::OnlyForBackends(_))));
         assert!(asked(&backend, granted).is_ok());
         let refusal = asked(&backend, config::Grant::default()).unwrap_err().to_string();
         assert!(refusal.ends_with("[plugins.grants.floppy.containers]"), "{refusal}");
@@ -317,7 +333,25 @@ mod tests {
         assert_eq!(asked("", "\"liba.so\" = [\"*\"]", probe), Err(NotGranted::NativeNotRequested));
         let backend = Role::Backend { kind: "floppy".into() };
         let refusal = asked("\"liba.so\" = [\"f\"]", "\"liba.so\" = [\"*\"]", &backend);
-        assert!(matches!(refusal, Err(NotGranted::NotForBackends(_))));
+        assert!(matches!(refusal, Err(NotGranted::OnlyForProbes(_))));
+    }
+
+    #[test]
+    fn progress_is_for_tasks_which_may_send_requests_and_deploy_nothing() {
+        let asked = |role: &Role, import: &str| {
+            let manifest = "name = \"burn\"\nversion = \"1\"\n[requests]\nhttp = [\"*\"]";
+            let http = vec![Origin::parse("https://10.0.0.5").unwrap()];
+            let given = config::Grant { http, ..config::Grant::default() };
+            decide(&[import.to_owned()], &Manifest::parse(manifest).unwrap(), role, given)
+        };
+        let progress = "cardcage:task/progress@0.1.0";
+        assert!(asked(&Role::Task, progress).is_ok());
+        assert!(matches!(asked(&Role::Probe, progress), Err(NotGranted::OnlyForTasks(_))));
+        assert!(asked(&Role::Task, "wasi:http/outgoing-handler@0.2.4").is_ok());
+        let denied = asked(&Role::Task, "cardcage:host/containers@0.1.0");
+        assert!(matches!(denied, Err(NotGranted::OnlyForBackends(_))));
+        let denied = asked(&Role::Task, "cardcage:host/native@0.1.0");
+        assert!(matches!(denied, Err(NotGranted::OnlyForProbes(_))));
     }
 
     #[test]

@@ -15,13 +15,13 @@ use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use super::bindings::{Probe, ProbePre};
-use super::convert;
 use super::runtime::Runtime;
+use super::sampler::{Sampler, SamplerPre};
+use super::{contract, convert};
 use crate::capability::http::guest::Http;
 use crate::capability::tape::{Outcome, Stage, Tape, Taped};
 use crate::capability::{
-    Patience, deploys::Deploys, files::Files, http, kernel::Kernel, log, native::Native,
+    Patience, deploys::Deploys, files::Files, http, kernel::Kernel, log, native::Native, progress::Progress,
 };
 use crate::model::{Readings, Support};
 
@@ -54,6 +54,7 @@ pub(super) struct State {
     native: Native,
     pub(super) deploys: Deploys,
     tape: Tape,
+    progress: Progress,
 }
 
 /// How the runtime finds what a call is for: once a call, so calls are counted here.
@@ -81,6 +82,11 @@ impl State {
     pub(super) fn deploys(&mut self) -> &mut Deploys {
         self.host_calls += 1;
         &mut self.deploys
+    }
+
+    pub(super) fn progress(&mut self) -> &mut Progress {
+        self.host_calls += 1;
+        &mut self.progress
     }
 }
 
@@ -197,11 +203,19 @@ pub enum CallError {
 }
 
 /// A refusal that the plugin itself gave; the instance lives on.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
 pub struct Declined {
     pub code: String,
     pub detail: String,
+}
+
+/// What a probe makes of the board.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    pub support: Support,
+    /// For the operator: what it found, or missed.
+    pub note: Option<String>,
 }
 
 /// One sample, checked, and what of it was refused or could not be read.
@@ -230,12 +244,14 @@ pub struct Capabilities {
     pub deploys: Deploys,
     /// For a probe that is tried; nothing is recorded in the agent.
     pub tape: Tape,
+    /// For tasks.
+    pub progress: Progress,
 }
 
 /// A plugin that runs. Dropping it ends it.
 pub struct Instance {
     store: Store<State>,
-    probe: Probe,
+    probe: Sampler,
     deadline: Duration,
     cpu: Duration,
 }
@@ -257,13 +273,14 @@ impl std::fmt::Debug for Instance {
 
 /// A component whose imports were matched with what the agent has. Made once, instantiated again after each failure.
 #[derive(Clone)]
-pub struct LinkedProbe(ProbePre<State>);
+pub struct LinkedProbe(SamplerPre);
 
 impl LinkedProbe {
     pub fn new(runtime: &Runtime, component: &Component, imports: &[String]) -> Result<Self, String> {
         let linked = runtime.link(component, imports);
-        let linked = linked.and_then(|linked| ProbePre::new(linked).map_err(|error| format!("{error:#}")));
-        linked.map(Self).map_err(|reason| format!("does not fit this agent: {reason}"))
+        let linked = linked
+            .and_then(|linked| SamplerPre::new(component, linked).map_err(|error| format!("{error:#}")));
+        linked.map(Self).map_err(|reason| contract::does_not_fit(imports, &reason))
     }
 }
 
@@ -292,7 +309,7 @@ impl Instance {
         store.data().tape.begin(Stage::Start);
         let _running = runtime.running();
         let mut cpu = Duration::ZERO;
-        let start = metered(&mut cpu, linked.0.instantiate_async(&mut store));
+        let start = metered(&mut cpu, linked.0.instantiate(&mut store));
         let probe = match timeout(deadline + GRACE, start).await {
             Ok(Ok(probe)) => probe,
             Ok(Err(error)) => return Err(ended(&store, &error, deadline)),
@@ -307,17 +324,19 @@ impl Instance {
         &mut self,
         runtime: &Runtime,
         settings: &str,
-    ) -> Result<Result<Support, Declined>, CallError> {
+    ) -> Result<Result<Found, Declined>, CallError> {
         let _running = self.begin(runtime, Stage::Configure);
-        let call = self.probe.cardcage_probe_sampler().call_configure(&mut self.store, settings);
+        let call = self.probe.configure(&mut self.store, settings);
         let answer = match timeout(self.deadline + GRACE, metered(&mut self.cpu, call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),
             Err(_) => return Err(CallError::Deadline(self.deadline)),
         };
-        let answer = answer.map(Support::from).map_err(declined);
+        let answer = answer.map(convert::finding).map_err(declined);
         self.store.data().tape.end(|| match &answer {
-            Ok(support) => Outcome::Support(support.as_str().to_owned()),
+            Ok(found) => {
+                Outcome::Support { level: found.support.as_str().to_owned(), note: found.note.clone() }
+            }
             Err(declined) => Outcome::Declined(declined.to_string()),
         });
         Ok(answer)
@@ -326,7 +345,7 @@ impl Instance {
     /// Takes a sample.
     pub async fn sample(&mut self, runtime: &Runtime) -> Result<Result<Sampled, Declined>, CallError> {
         let _running = self.begin(runtime, Stage::Sample);
-        let call = self.probe.cardcage_probe_sampler().call_sample(&mut self.store);
+        let call = self.probe.sample(&mut self.store);
         let answer = match timeout(self.deadline + GRACE, metered(&mut self.cpu, call)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(ended(&self.store, &error, self.deadline)),
@@ -382,7 +401,7 @@ fn thread_time() -> Duration {
 
 /// A store with its limits.
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
-    let Capabilities { kernel, files, http, native, patience, lines, pool, memory, deploys, tape } =
+    let Capabilities { kernel, files, http, native, patience, lines, pool, memory, deploys, tape, progress } =
         capabilities;
     let output = log::guest::Output::new(lines.clone());
     let mut wasi = WasiCtx::builder();
@@ -411,6 +430,7 @@ pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Dur
         native,
         deploys,
         tape,
+        progress,
     };
     let mut store = Store::new(runtime.engine(), state);
     store.limiter(|state| &mut state.limits);

@@ -16,12 +16,15 @@ use super::grants::Grants;
 use super::instance::{CallError, Capabilities, Declined, Instance, LinkedProbe, Pool};
 use super::package::{Package, Role};
 use super::runtime::Runtime;
+use super::task::LinkedTask;
+use super::tasks::Tasks;
 use crate::capability::deploys::Deploys;
 use crate::capability::files::Files;
 use crate::capability::http;
 use crate::capability::kernel::Kernel;
 use crate::capability::log::Lines;
 use crate::capability::native::{self, Native};
+use crate::capability::progress::Progress;
 use crate::capability::tape::Tape;
 use crate::capability::{Neighbours, Patience, Readers, Roots, Turns};
 use crate::config::Config;
@@ -50,6 +53,8 @@ pub struct Kit {
     native: Option<PathBuf>,
     roots: Arc<Roots>,
     board: Arc<BoardFacts>,
+    /// What the task plugins offer, and its runs.
+    pub tasks: Tasks,
     turns: Turns,
     started: Instant,
 }
@@ -82,6 +87,7 @@ impl Senses {
 pub enum Linked {
     Probe(LinkedProbe),
     Backend(LinkedBackend),
+    Task(LinkedTask),
 }
 
 /// Why no plugin can run.
@@ -113,6 +119,7 @@ impl Kit {
             native: if recorded { None } else { Some(native::executable().map_err(KitError::Installed)?) },
             board: Arc::new(BoardFacts::new(Arc::clone(&roots), &config.board)),
             roots,
+            tasks: Tasks::default(),
             turns: Turns::new(READS_AT_ONCE),
             started: Instant::now(),
         })
@@ -163,6 +170,7 @@ impl Kit {
             memory: package.manifest.limits.memory,
             deploys,
             tape: Tape::default(),
+            progress: Progress::default(),
         }
     }
 
@@ -186,6 +194,7 @@ impl Kit {
             Role::Backend { .. } => {
                 LinkedBackend::new(&self.runtime, &component, imports).map(Linked::Backend)
             }
+            Role::Task => LinkedTask::new(&self.runtime, &component, imports).map(Linked::Task),
         };
         linked.map_err(|reason| NotLinked { fault: Fault::Plugin, reason: brief(&reason) })
     }
@@ -202,6 +211,9 @@ impl Kit {
             Linked::Backend(_) => {
                 Err("is a deploy backend, which has nothing to sample; it is tried with POST /deploy"
                     .to_owned())
+            }
+            Linked::Task(_) => {
+                Err("is a task plugin, which has nothing to sample; it is tried with `plugin run`".to_owned())
             }
         }
     }
@@ -227,8 +239,8 @@ impl Kit {
         let capabilities = Capabilities { tape, ..capabilities };
         let deadline = plugin.package.manifest.probe.deadline;
         let mut instance = Instance::start(&self.runtime, linked, capabilities, deadline).await?;
-        let support = instance.configure(&self.runtime, &plugin.settings).await?;
-        Ok(support.map(|support| (instance, plugin.package.at_most(support))))
+        let found = instance.configure(&self.runtime, &plugin.settings).await?;
+        Ok(found.map(|found| (instance, plugin.package.at_most(found.support))))
     }
 
     /// When a probe of this cadence samples next. Counted from one beginning, so that probes of one cadence wake the

@@ -32,6 +32,19 @@ pub enum Role {
     Probe,
     /// It starts and stops software of this type.
     Backend { kind: String },
+    /// It answers questions and carries out what takes long.
+    Task,
+}
+
+impl Role {
+    /// As in a manifest.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Probe => Kind::Probe.as_str(),
+            Self::Backend { .. } => Kind::Backend.as_str(),
+            Self::Task => Kind::Task.as_str(),
+        }
+    }
 }
 
 /// A file that is a plugin. Nothing of it has run or been compiled.
@@ -43,6 +56,8 @@ pub struct Package {
     pub role: Role,
     /// Its request: the interfaces that it imports.
     pub imports: Vec<String>,
+    /// What it can be called for; of a built-in one that is known.
+    pub(super) exports: Vec<String>,
     /// Which of the keys that were asked about signed all of it, or why none did.
     pub signed: Result<Vec<PublicKey>, String>,
     pub source: Source,
@@ -72,14 +87,17 @@ pub enum PackageError {
     Compiled,
     #[error(transparent)]
     Section(#[from] SectionError),
-    #[error("exports no interface that this agent calls, such as cardcage:probe/sampler")]
-    NoRole,
+    #[error(
+        "exports no interface that this agent calls, such as cardcage:probe/sampler{}",
+        unknown.as_ref().map(|unknown| format!(", but {unknown}: a newer agent may call that")).unwrap_or_default()
+    )]
+    NoRole { unknown: Option<String> },
     #[error(
         "exports cardcage:deploy/deployer, but its manifest does not say what it deploys: [deploy] type = \"…\""
     )]
     NoType,
-    #[error("exports both cardcage:probe/sampler and cardcage:deploy/deployer; make two plugins of it")]
-    TwoRoles,
+    #[error("exports both {} and {}; make two plugins of it", .0.interface(), .1.interface())]
+    TwoRoles(Kind, Kind),
 }
 
 impl std::fmt::Display for Source {
@@ -123,20 +141,25 @@ pub(super) fn read_from(file: &std::fs::File) -> Result<Vec<u8>, PackageError> {
 }
 
 /// What a file says, if it is a plugin.
-fn examine(bytes: &[u8]) -> Result<(Digest, Manifest, Role, Vec<String>), PackageError> {
+fn examine(bytes: &[u8]) -> Result<(Digest, Plugin, Role), PackageError> {
     if wasmtime::Engine::detect_precompiled(bytes).is_some() {
         return Err(PackageError::Compiled);
     }
-    let Plugin { manifest, imports, exports } = Plugin::read(bytes)?;
-    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_exported(&exports)).collect();
+    let plugin = Plugin::read(bytes)?;
+    let Plugin { manifest, exports, .. } = &plugin;
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_exported(exports)).collect();
     let (kind, role) = match kinds.as_slice() {
         [kind @ Kind::Probe] => (*kind, Role::Probe),
-        [kind @ Kind::Backend] => (*kind, backend(&manifest)?),
-        [Kind::Task] | [] => return Err(PackageError::NoRole),
-        _ => return Err(PackageError::TwoRoles),
+        [kind @ Kind::Backend] => (*kind, backend(manifest)?),
+        [kind @ Kind::Task] => (*kind, Role::Task),
+        [] => {
+            let unknown = exports.iter().find(|export| export.starts_with("cardcage:")).cloned();
+            return Err(PackageError::NoRole { unknown });
+        }
+        [one, other, ..] => return Err(PackageError::TwoRoles(*one, *other)),
     };
     manifest.agrees(kind).map_err(SectionError::Manifest)?;
-    Ok((Digest::of(bytes), manifest, role, imports))
+    Ok((Digest::of(bytes), plugin, role))
 }
 
 fn backend(manifest: &Manifest) -> Result<Role, PackageError> {
@@ -154,8 +177,8 @@ impl Package {
                 let role = backend(&manifest).unwrap_or(Role::Probe);
                 let imports = plugin.imports.iter().map(ToString::to_string).collect();
                 let name = manifest.name.as_str().into();
-                let (digest, signed) = (Digest(plugin.digest), Ok(Vec::new()));
-                Ok(Self { name, digest, manifest, role, imports, signed, source })
+                let (digest, exports, signed) = (Digest(plugin.digest), Vec::new(), Ok(Vec::new()));
+                Ok(Self { name, digest, manifest, role, imports, exports, signed, source })
             }
             Source::File { content, .. } => Self::of(&read(content)?, source.clone(), keys),
         }
@@ -163,12 +186,13 @@ impl Package {
 
     /// What these bytes, which come from there, say about themselves.
     pub fn of(bytes: &[u8], source: Source, keys: &[PublicKey]) -> Result<Self, PackageError> {
-        let (digest, manifest, role, imports) = examine(bytes)?;
+        let (digest, Plugin { manifest, imports, exports }, role) = examine(bytes)?;
         let signed = match keys {
             [] => Err("no key is asked about".to_owned()),
             keys => verify(bytes, Encoding::Component, keys).map_err(|error| brief(&error.to_string())),
         };
-        Ok(Self { name: manifest.name.as_str().into(), digest, manifest, role, imports, signed, source })
+        let name = manifest.name.as_str().into();
+        Ok(Self { name, digest, manifest, role, imports, exports, signed, source })
     }
 
     pub const fn built_in(&self) -> bool {

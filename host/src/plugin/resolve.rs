@@ -112,6 +112,7 @@ mod tests {
             manifest: cardcage_manifest::Manifest::parse(&manifest).unwrap(),
             role,
             imports: Vec::new(),
+            exports: Vec::new(),
             signed: Ok(Vec::new()),
             source,
         })

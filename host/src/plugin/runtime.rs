@@ -13,9 +13,12 @@ use wasmtime_wasi::p2::bindings;
 
 use super::bindings::cardcage::host;
 use super::bindings::deploy::cardcage::host as deploy_host;
+use super::bindings::task::cardcage::task::progress;
 use super::instance::State;
 use crate::capability::tape::Taped;
-use crate::capability::{deploys::Deploys, files::Files, kernel::Kernel, log::Log, native::Native};
+use crate::capability::{
+    deploys::Deploys, files::Files, kernel::Kernel, log::Log, native::Native, progress::Progress,
+};
 
 /// Time between two ticks, while a plugin runs: how long a spinning plugin keeps the others waiting.
 const TICK: Duration = Duration::from_millis(10);
@@ -82,7 +85,8 @@ fn add_capabilities(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     deploy_host::artifacts::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;
     deploy_host::containers::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;
     deploy_host::processes::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;
-    deploy_host::state::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)
+    deploy_host::state::add_to_linker::<State, HasSelf<Deploys>>(linker, State::deploys)?;
+    progress::add_to_linker::<State, HasSelf<Progress>>(linker, State::progress)
 }
 
 fn with_wasi(engine: &Engine) -> Result<Linker<State>, String> {

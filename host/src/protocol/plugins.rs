@@ -29,8 +29,14 @@ pub struct PluginEntry {
     pub state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// `probe`, `backend` or `task`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub support: Option<String>,
+    /// What it found on this board, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Who made it, as its manifest says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
@@ -109,7 +115,9 @@ impl From<&PluginStatus> for PluginEntry {
             built_in: plugin.built_in,
             state: plugin.state.as_str().into(),
             reason: plugin.reason.clone(),
+            kind: plugin.kind.map(str::to_owned),
             support: plugin.support.map(Support::as_str).map(str::to_owned),
+            note: plugin.note.clone(),
             vendor: plugin.vendor.clone(),
             trust: plugin.trust.clone(),
             imports: plugin.imports.clone(),

@@ -1,4 +1,4 @@
-//! Which request gets which answer. All but those about deploys are made from what is known already.
+//! Which request gets which answer. All but those about deploys and tasks are made from what is known already.
 
 use std::net::IpAddr;
 
@@ -11,6 +11,8 @@ use serde::Serialize;
 use tracing::error;
 
 use super::deploys::Deploys;
+use super::tasks;
+use crate::plugin::Tasks;
 use crate::protocol::plugins::PluginEntry;
 use crate::sample::Board;
 use crate::telemetry::Telemetry;
@@ -32,12 +34,13 @@ struct Refusal<'a> {
 pub(super) struct Router {
     board: Board,
     deploys: Deploys,
+    tasks: Tasks,
     telemetry: Telemetry,
 }
 
 impl Router {
-    pub(super) const fn new(board: Board, deploys: Deploys, telemetry: Telemetry) -> Self {
-        Self { board, deploys, telemetry }
+    pub(super) const fn new(board: Board, deploys: Deploys, tasks: Tasks, telemetry: Telemetry) -> Self {
+        Self { board, deploys, tasks, telemetry }
     }
 
     /// The answer to a request of this peer.
@@ -48,8 +51,11 @@ impl Router {
     {
         let path = request.uri().path().to_owned();
         let log = path.strip_prefix("/deployments/").and_then(|rest| rest.strip_suffix("/log"));
-        let about_deploys = matches!(path.as_str(), "/deploy" | "/deployments") || log.is_some();
-        if about_deploys && let Err(refusal) = self.deploys.admits(peer, request.headers()).await {
+        let below_tasks =
+            path.strip_prefix("/tasks").filter(|below| below.is_empty() || below.starts_with('/'));
+        let for_managers =
+            matches!(path.as_str(), "/deploy" | "/deployments") || log.is_some() || below_tasks.is_some();
+        if for_managers && let Err(refusal) = self.deploys.admits(peer, request.headers()).await {
             return refusal;
         }
         let reading = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -64,7 +70,10 @@ impl Router {
             _ => match log {
                 Some(_) if !reading => wrong_method("GET, HEAD"),
                 Some(uuid) => self.deploys.log(uuid, request.uri().query().unwrap_or_default()).await,
-                None => refuse(StatusCode::NOT_FOUND, "absent", "there is no such resource"),
+                None => match below_tasks {
+                    Some(below) => tasks::answer(&self.tasks, peer, below, request).await,
+                    None => refuse(StatusCode::NOT_FOUND, "absent", "there is no such resource"),
+                },
             },
         }
     }
@@ -85,7 +94,7 @@ impl Router {
     }
 }
 
-fn wrong_method(allowed: &'static str) -> Answer {
+pub(super) fn wrong_method(allowed: &'static str) -> Answer {
     let detail = format!("this resource takes {allowed}");
     let mut answer = refuse(StatusCode::METHOD_NOT_ALLOWED, "invalid", &detail);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

@@ -10,6 +10,7 @@ use cardcage_agent::discovery::Discovery;
 use cardcage_agent::model::{
     Contribution, Digest, Identity, Memory, PluginState, PluginStatus, Readings, Support,
 };
+use cardcage_agent::plugin::Tasks;
 use cardcage_agent::protocol::report;
 use cardcage_agent::report::Reporter;
 use cardcage_agent::sample::{Board, PluginReport, Roster, Seat};
@@ -74,7 +75,7 @@ impl Agent {
             token: None,
             refused: Arc::default(),
         };
-        tokio::spawn(server.run(board.clone(), deploys, telemetry.clone(), stop.clone()));
+        tokio::spawn(server.run(board.clone(), deploys, Tasks::default(), telemetry.clone(), stop.clone()));
         Self { service, board, roster, probe, telemetry, _stop: stop.drop_guard() }
     }
 

@@ -162,14 +162,13 @@ macro_rules! export_backend {
         #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code, reason = "the exported names of the canonical ABI")]
         const _: () = {
-            static INSTANCE: $crate::export::BackendInstance<$backend> =
-                $crate::export::BackendInstance::new();
+            static INSTANCE: $crate::export::OneCall<$backend> = $crate::export::OneCall::new();
 
             struct Component;
 
             impl $crate::deploy_bindings::exports::cardcage::deploy::deployer::Guest for Component {
                 fn configure(settings: $crate::export::String) -> ::core::result::Result<(), $crate::Error> {
-                    INSTANCE.configure(settings)
+                    INSTANCE.configure(settings, <$backend as $crate::deploy::Backend>::configure)
                 }
 
                 fn check(order: $crate::deploy::Order) -> ::core::result::Result<(), $crate::Error> {

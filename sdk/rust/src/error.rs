@@ -35,6 +35,8 @@ pub mod code {
     pub const ARTIFACT: &str = "artifact";
     /// The disk is full.
     pub const NO_SPACE: &str = "no-space";
+    /// Nobody wants the result any more: what a task is told by [`progress`](crate::task::progress).
+    pub const CANCELLED: &str = "cancelled";
     /// It was tried and did not work.
     pub const FAILED: &str = "failed";
 }

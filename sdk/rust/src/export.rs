@@ -1,10 +1,13 @@
 //! What [`crate::export_probe!`] expands to: the one probe of an instance, between `configure` and `sample`.
 
 pub use alloc::string::String;
+use alloc::string::ToString as _;
 pub use alloc::vec::Vec;
 use core::cell::RefCell;
 
+pub use crate::bindings::exports::cardcage::probe::sampler::Finding;
 use crate::deploy::Backend;
+use crate::task::{Arguments, Task};
 use crate::{Error, Probe, Sample, Settings, code};
 
 /// Compiles for probes only.
@@ -13,15 +16,23 @@ pub fn require_probe<P: Probe>() {}
 /// Compiles for backends only.
 pub fn require_backend<B: Backend>() {}
 
-/// Holds the backend from `configure` on.
-pub struct BackendInstance<B>(RefCell<Option<B>>);
+/// Compiles for tasks only.
+pub fn require_task<T: Task>() {}
+
+/// The exported `run` of a task.
+pub fn run<T: Task>(task: &T, name: &str, arguments: &str) -> Result<String, Error> {
+    task.run(name, &Arguments::from_json(arguments)?).map(|answer| answer.to_string())
+}
+
+/// Holds a backend or a task from `configure` on, for the call that follows.
+pub struct OneCall<T>(RefCell<Option<T>>);
 
 #[cfg(all(target_arch = "wasm32", not(target_feature = "atomics")))]
 #[expect(unsafe_code, reason = "the one instance is a static, and thread locals are std's")]
 // SAFETY: without atomics WebAssembly has one thread.
-unsafe impl<B> Sync for BackendInstance<B> {}
+unsafe impl<T> Sync for OneCall<T> {}
 
-impl<B: Backend> BackendInstance<B> {
+impl<T> OneCall<T> {
     /// Before `configure`.
     #[expect(
         clippy::new_without_default,
@@ -32,16 +43,20 @@ impl<B: Backend> BackendInstance<B> {
     }
 
     /// The exported `configure`.
-    pub fn configure(&self, settings: String) -> Result<(), Error> {
-        self.0.replace(Some(B::configure(&Settings::from_json(settings))?));
+    pub fn configure(
+        &self,
+        settings: String,
+        configure: impl FnOnce(&Settings) -> Result<T, Error>,
+    ) -> Result<(), Error> {
+        self.0.replace(Some(configure(&Settings::from_json(settings))?));
         Ok(())
     }
 
     /// Every other exported function.
-    pub fn call<T>(&self, call: impl FnOnce(&B) -> Result<T, Error>) -> Result<T, Error> {
+    pub fn call<A>(&self, call: impl FnOnce(&T) -> Result<A, Error>) -> Result<A, Error> {
         // The host makes one call at a time, so the cell is never borrowed here; an error costs less than a trap.
-        let backend = self.0.try_borrow().map_err(|_| Error::new(code::BLOCKED, "a call is under way"))?;
-        call(backend.as_ref().ok_or_else(|| Error::invalid("a call before a successful configure"))?)
+        let held = self.0.try_borrow().map_err(|_| Error::new(code::BLOCKED, "a call is under way"))?;
+        call(held.as_ref().ok_or_else(|| Error::invalid("a call before a successful configure"))?)
     }
 }
 
@@ -64,11 +79,11 @@ impl<P: Probe> Instance<P> {
     }
 
     /// The exported `configure`. A second call replaces the probe.
-    pub fn configure(&self, settings: String) -> Result<u8, Error> {
+    pub fn configure(&self, settings: String) -> Result<Finding, Error> {
         let probe = P::configure(&Settings::from_json(settings))?;
-        let support = probe.support() as u8;
+        let finding = Finding { support: probe.support() as u8, note: probe.note() };
         self.0.replace(Some(probe));
-        Ok(support)
+        Ok(finding)
     }
 
     /// The exported `sample`.
@@ -97,6 +112,10 @@ mod tests {
             Support::Board
         }
 
+        fn note(&self) -> Option<String> {
+            Some(format!("counts from {}", self.0))
+        }
+
         fn sample(&mut self) -> Result<Sample, Error> {
             self.0 += 1;
             Ok(Sample { cpu: Some(Cpu { cores: Some(self.0), ..Cpu::default() }), ..Sample::default() })
@@ -110,7 +129,8 @@ mod tests {
     #[test]
     fn the_probe_lives_from_configure_on() {
         let instance = Instance::<Counter>::new();
-        assert_eq!(instance.configure("7".into()), Ok(3));
+        let finding = Finding { support: 3, note: Some("counts from 7".into()) };
+        assert_eq!(instance.configure("7".into()), Ok(finding));
         assert_eq!(cores(&instance), Some(8));
         assert_eq!(cores(&instance), Some(9));
     }

@@ -2,7 +2,8 @@
 //!
 //! A *probe* is a WebAssembly component that reads a board's sensors or knows its identity. The agent starts one
 //! instance of it, calls [`Probe::configure`] once and then [`Probe::sample`] at the cadence of the plugin's manifest.
-//! A deploy *backend* starts and stops one type of software: see [`deploy`].
+//! A deploy *backend* starts and stops one type of software: see [`deploy`]. A *task* answers questions and carries out
+//! what takes long: see [`task`].
 //!
 //! What a probe may touch is what it imports and the operator grants; the modules below are those capabilities:
 //!
@@ -123,6 +124,7 @@ pub mod log;
 pub mod native;
 pub mod processes;
 pub mod state;
+pub mod task;
 pub mod units;
 
 mod error;
@@ -143,6 +145,8 @@ pub mod export;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod no_std;
+#[doc(hidden)]
+pub mod task_bindings;
 
 pub use error::code;
 pub use probe::{Probe, Support};

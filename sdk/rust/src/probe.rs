@@ -1,5 +1,7 @@
 //! What a probe is, and how it becomes a component.
 
+use alloc::string::String;
+
 use crate::{Error, Sample, Settings};
 
 /// A plugin that reads a board's sensors or knows its identity. The crate's documentation has a complete one.
@@ -15,6 +17,12 @@ pub trait Probe: Sized + 'static {
     /// How well this probe knows the board that it finds itself on. Asked once, after [`Probe::configure`].
     fn support(&self) -> Support {
         Support::Generic
+    }
+
+    /// What it found on this board, or looked for in vain, in one sentence for the operator: `plugin list` shows it. Asked
+    /// once, after [`Probe::configure`]; at most 256 bytes are taken.
+    fn note(&self) -> Option<String> {
+        None
     }
 
     /// Takes the readings. An error means that there is no sample this time; where a part could be read, return that
@@ -73,7 +81,9 @@ macro_rules! export_probe {
             struct Component;
 
             impl $crate::bindings::exports::cardcage::probe::sampler::Guest for Component {
-                fn configure(settings: $crate::export::String) -> ::core::result::Result<u8, $crate::Error> {
+                fn configure(
+                    settings: $crate::export::String,
+                ) -> ::core::result::Result<$crate::export::Finding, $crate::Error> {
                     INSTANCE.configure(settings)
                 }
 

@@ -70,8 +70,12 @@ pub struct Section {
 pub enum Outcome {
     /// It started.
     Started,
-    /// How well it knows the board.
-    Support(String),
+    /// How well it knows the board, and what it notes of it.
+    Support {
+        level: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
     /// A sample, as `wit/types/readings.wit` has it, without what is absent.
     Sample(Value),
     /// It said no.

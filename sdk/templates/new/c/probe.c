@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include "bindings/plugin.h"
 
-bool exports_cardcage_probe_sampler_configure(plugin_string_t *settings, uint8_t *support, cardcage_types_errors_error_t *error) {
+bool exports_cardcage_probe_sampler_configure(plugin_string_t *settings, exports_cardcage_probe_sampler_finding_t *finding, cardcage_types_errors_error_t *error) {
   plugin_string_free(settings);
-  *support = 1; // knows any board of the kind
+  *finding = (exports_cardcage_probe_sampler_finding_t){.support = 1}; // knows any board of the kind
   return true;
 }
 

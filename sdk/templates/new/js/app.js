@@ -4,7 +4,7 @@ import { memory } from "cardcage:host/kernel@0.1.0";
 
 export const sampler = {
   configure(settings) {
-    return 1; // knows any board of the kind
+    return { support: 1 }; // knows any board of the kind; a note would be for the operator
   },
 
   // What cannot be read becomes a fault, never a 0; the rest is still a sample.

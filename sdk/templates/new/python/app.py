@@ -2,14 +2,15 @@
 
 from componentize_py_types import Err
 from wit_world import exports
+from wit_world.exports.sampler import Finding
 from wit_world.imports import kernel
 from wit_world.imports.errors import Error
 from wit_world.imports.readings import Limits, Place, Sample, Sensor
 
 
 class Sampler(exports.Sampler):
-    def configure(self, settings: str) -> int:
-        return 1  # knows any board of the kind
+    def configure(self, settings: str) -> Finding:
+        return Finding(1, None)  # knows any board of the kind; the note would be for the operator
 
     # What cannot be read becomes a fault, never a 0; the rest is still a sample.
     def sample(self) -> Sample:

@@ -23,6 +23,10 @@ impl Probe for AcmeBoard {
         Support::Board
     }
 
+    fn note(&self) -> Option<String> {
+        Some("an ACME C2 with firmware 4.1".into())
+    }
+
     fn sample(&mut self) -> Result<Sample, Error> {
         self.samples += 1;
         Ok(Sample {

@@ -105,6 +105,13 @@ impl Probe for Hostile {
         }
     }
 
+    fn note(&self) -> Option<String> {
+        match self.0 {
+            Mode::HasNothingToDo => Some("there is no fuse to light".into()),
+            _ => None,
+        }
+    }
+
     fn sample(&mut self) -> Result<Sample, Error> {
         match self.0 {
             Mode::LoopsInSample => forever(),
