@@ -31,7 +31,7 @@ use crate::capability::mechanisms::Mechanisms;
 use crate::config::Config;
 use crate::deploy::{self, Capacity, Deployments, Keeper, Ledger, Logs};
 use crate::discovery::Discovery;
-use crate::plugin::{BUILT_IN, Kit, PluginBackends, Registrar, Supervisor};
+use crate::plugin::{BUILT_IN, Kit, PluginBackends, Pushes, Registrar, Supervisor};
 use crate::protocol::report::Agent;
 use crate::report::Reporter;
 use crate::sample::{Board, Roster};
@@ -112,13 +112,14 @@ impl App {
             state_dir: _taken,
         } = self;
         let DeployParts { runtime, keeper, registrar, served, identity } = deploys;
+        let pushes = Pushes::new(&config);
         let plugins = spawn_plugins(config, kit, registrar, roster, stop.clone())?;
         let deploys = spawn_deploys(runtime, keeper, identity, stop.clone())?;
         let (queries, asked) = mpsc::channel(QUERIES);
         let tasks = TaskTracker::new();
         tasks.spawn(discovery.run(queries, stop.clone()));
         tasks.spawn(reporter.run(asked, stop.clone()));
-        tasks.spawn(server.run(board, served, telemetry, stop.clone()));
+        tasks.spawn(server.run(board, served, pushes, telemetry, stop.clone()));
         tasks.close();
         told_to_stop.await;
         info!("agent stops");

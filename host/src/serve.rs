@@ -4,12 +4,14 @@
 //! POST /deploy                  starts or stops an instance      | these three: managers that are allowed,
 //! GET  /deployments             the instances and how they are   | with the token, if there is one
 //! GET  /deployments/UUID/log    what an instance wrote           |
+//! GET, PUT, DELETE /plugins/FILE   plugins that a manager brings: the same managers, where the operator allows it
 //! GET  /healthz                 it runs
 //! GET  /metrics                 Prometheus' text format
 //! GET  /plugins                 the plugins and how they are, JSON
 //! ```
 
 mod deploys;
+mod pushes;
 mod router;
 
 pub use deploys::Deploys;
@@ -26,6 +28,7 @@ use tracing::info;
 
 use crate::config;
 use crate::deploy::REPLY;
+use crate::plugin::Pushes;
 use crate::sample::Board;
 use crate::telemetry::Telemetry;
 use router::Router;
@@ -80,9 +83,16 @@ impl Server {
     }
 
     /// Answers until it is told to stop; what is being answered then gets a short grace.
-    pub async fn run(self, board: Board, deploys: Deploys, telemetry: Telemetry, stop: CancellationToken) {
+    pub async fn run(
+        self,
+        board: Board,
+        deploys: Deploys,
+        pushes: Option<Pushes>,
+        telemetry: Telemetry,
+        stop: CancellationToken,
+    ) {
         info!(listen = %self.address(), "service is open");
-        let router = Arc::new(Router::new(board, deploys, telemetry));
+        let router = Arc::new(Router::new(board, deploys, pushes, telemetry));
         let answer = move |request, ends: Ends| {
             let router = Arc::clone(&router);
             async move { router.answer(ends.theirs, request).await }

@@ -11,6 +11,8 @@ use serde::Serialize;
 use tracing::error;
 
 use super::deploys::Deploys;
+use super::pushes;
+use crate::plugin::Pushes;
 use crate::protocol::plugins::PluginEntry;
 use crate::sample::Board;
 use crate::telemetry::Telemetry;
@@ -32,12 +34,19 @@ struct Refusal<'a> {
 pub(super) struct Router {
     board: Board,
     deploys: Deploys,
+    /// None where nobody may push.
+    pushes: Option<Pushes>,
     telemetry: Telemetry,
 }
 
 impl Router {
-    pub(super) const fn new(board: Board, deploys: Deploys, telemetry: Telemetry) -> Self {
-        Self { board, deploys, telemetry }
+    pub(super) const fn new(
+        board: Board,
+        deploys: Deploys,
+        pushes: Option<Pushes>,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self { board, deploys, pushes, telemetry }
     }
 
     /// The answer to a request of this peer.
@@ -49,8 +58,14 @@ impl Router {
         let path = request.uri().path().to_owned();
         let log = path.strip_prefix("/deployments/").and_then(|rest| rest.strip_suffix("/log"));
         let about_deploys = matches!(path.as_str(), "/deploy" | "/deployments") || log.is_some();
-        if about_deploys && let Err(refusal) = self.deploys.admits(peer, request.headers()).await {
+        let pushed = path.strip_prefix("/plugins/");
+        if (about_deploys || pushed.is_some())
+            && let Err(refusal) = self.deploys.admits(peer, request.headers()).await
+        {
             return refusal;
+        }
+        if let Some(file) = pushed {
+            return pushes::answer(self.pushes.as_ref(), peer, file, request).await;
         }
         let reading = matches!(*request.method(), Method::GET | Method::HEAD);
         match path.as_str() {
@@ -85,7 +100,7 @@ impl Router {
     }
 }
 
-fn wrong_method(allowed: &'static str) -> Answer {
+pub(super) fn wrong_method(allowed: &'static str) -> Answer {
     let detail = format!("this resource takes {allowed}");
     let mut answer = refuse(StatusCode::METHOD_NOT_ALLOWED, "invalid", &detail);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

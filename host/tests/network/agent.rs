@@ -74,7 +74,7 @@ impl Agent {
             token: None,
             refused: Arc::default(),
         };
-        tokio::spawn(server.run(board.clone(), deploys, telemetry.clone(), stop.clone()));
+        tokio::spawn(server.run(board.clone(), deploys, None, telemetry.clone(), stop.clone()));
         Self { service, board, roster, probe, telemetry, _stop: stop.drop_guard() }
     }
 
