@@ -17,6 +17,7 @@ mod native; // libraries that plugins call
 mod networks; // several machines, several networks
 mod process; // the agent's command line, signals and files
 mod projects; // from nothing to a reading
+mod push; // plugins that a manager brings
 mod queries; // which query is answered
 mod replay; // boards that are not here
 mod reports; // what a report says

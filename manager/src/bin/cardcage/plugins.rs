@@ -239,7 +239,12 @@ mod tests {
             ..plugin("ready")
         };
         let text = show(&[board(true, plugin("ready")), board(false, reported)], true, &Screen::default());
-        expect![[r#""#]].assert_eq(&text);
+        expect![[r#"
+            BOARD          PLACE  VERSION  DIGEST        FROM      STATE  SUPPORT  READINGS  SAMPLES  FAILURES  CPU      CALLS  MEMORY     LONGEST  GRANTS                            SIGNER          WHY
+            1-3-1-0-node7  1/3/1  1.2.0    9f86d081884c  operator  ready  board           7        4         1  1.50 ms      3  128.0 KiB  2.50 ms  files /sys/a, http b (not given)  signed by ACME  the file's new content 1.3.0 is backoff: trap; last error: late
+            1-3-1-0-node7  1/3/1  1.2.0    9f86d081884c  operator  ready  -               -        -         -        -      -          -        -  -                                 -
+            1-3-1-0-node7 is shown as it last reported 7s ago: it is� lost
+        "#]].assert_eq(&text);
         let text = show(&[board(true, plugin("ready"))], false, &Screen::default());
         assert!(text.lines().nth(1).is_some_and(|row| row.starts_with("acme-psu")), "{text}");
     }
