@@ -15,6 +15,9 @@ fn version(version: &str, mode: &str) -> Vec<u8> {
     HOSTILE.packed_with(&manifest)
 }
 
+/// All boards, that of slot 1 first.
+const GROUP: [&str; 4] = ["--group", "box=1", "--canary", "1/1/1"];
+
 /// A manager, and boards of chassis 1 that take plugins of one key.
 struct Fleet {
     manager: Manager,
@@ -26,16 +29,16 @@ struct Fleet {
 impl Fleet {
     #[track_caller]
     fn new(boards: u8) -> Self {
-        Self::with(boards, |_| "push = true\ntrust = [\"KEY\"]".to_owned())
+        Self::with(boards, |_, _| "push = true\ntrust = [\"KEY\"]".to_owned())
     }
 
     /// With this `[plugins]` for each board, by its slot; KEY stands for the key.
     #[track_caller]
-    fn with(boards: u8, plugins: impl Fn(u8) -> String) -> Self {
+    fn with(boards: u8, plugins: impl Fn(&World, u8) -> String) -> Self {
         let (world, key) = (World::new(), SecretKey::generate().unwrap());
         let manager = world.manager().start();
         let agent = |slot: u8| {
-            let plugins = plugins(slot).replace("KEY", &key.public().to_string());
+            let plugins = plugins(&world, slot).replace("KEY", &key.public().to_string());
             let board =
                 format!("[board]\nbox_id = 1\nslot_id = {slot}\ncpu_id = 1\nhostname = \"board-{slot}\"");
             world.agent().config(&plugins).config(&board).start()
@@ -64,10 +67,10 @@ impl Fleet {
         path.to_str().unwrap().to_owned()
     }
 
-    /// Pushes, the board of slot 1 first; whether that went well, and what was printed.
+    /// Pushes; whether that went well, and what was printed.
     #[track_caller]
     fn push(&self, file: &str, more: &[&str]) -> (bool, Value, String) {
-        let words = ["plugins", "push", file, "--canary", "1/1/1", "--timeout", "2m", "--json"];
+        let words = ["plugins", "push", file, "--json"];
         let done = self.manager.cardcage(&[&words, more].concat());
         let said = String::from_utf8(done.stderr).unwrap();
         (done.status.success(), serde_json::from_slice(&done.stdout).unwrap_or_default(), said)
@@ -99,7 +102,7 @@ fn outcomes(push: &Value) -> Vec<&str> {
 #[test]
 fn a_plugin_reaches_its_group_and_a_broken_one_stops_at_the_canary() {
     let mut fleet = Fleet::new(3);
-    let (good, push, said) = fleet.push(&fleet.file(&version("1", "behaves")), &["--group", "box=1"]);
+    let (good, push, said) = fleet.push(&fleet.file(&version("1", "behaves")), &GROUP);
     assert!(good, "{said}{push}");
     assert_eq!((push["stage"].as_str(), outcomes(&push)), (Some("done"), vec!["running"; 3]));
     fleet.until_versions(&["1"; 3]);
@@ -107,8 +110,7 @@ fn a_plugin_reaches_its_group_and_a_broken_one_stops_at_the_canary() {
     assert!(first.iter().all(|file| file.as_deref() == push["digest"].as_str()), "{first:?}");
 
     // One that traps: the old version goes on everywhere, and lies on every disk.
-    let (good, push, said) =
-        fleet.push(&fleet.file(&version("2", "panics-in-sample")), &["--group", "box=1"]);
+    let (good, push, said) = fleet.push(&fleet.file(&version("2", "panics-in-sample")), &GROUP);
     assert!(!good && said.contains("the canary"), "{said}{push}");
     assert_eq!(outcomes(&push), ["failed", "not_begun", "not_begun"]);
     let why = push["boards"][0]["message"].as_str().unwrap();
@@ -120,15 +122,15 @@ fn a_plugin_reaches_its_group_and_a_broken_one_stops_at_the_canary() {
     fleet.until_versions(&["1"; 3]);
 
     // One that never gives a sample is given up in time.
-    let (good, push, _) =
-        fleet.push(&fleet.file(&version("3", "errors-in-sample")), &["--group", "box=1", "--timeout", "20s"]);
+    let (good, push, _) = fleet
+        .push(&fleet.file(&version("3", "errors-in-sample")), &[&GROUP[..], &["--timeout", "20s"]].concat());
     assert!(!good, "{push}");
     let why = push["boards"][0]["message"].as_str().unwrap();
     assert!(why.contains("nothing is decided after 20s") && why.contains("taken back"), "{why}");
     assert_eq!(fleet.files(), first);
 
     // One that works takes its place, and the last pushes are remembered.
-    let (good, push, said) = fleet.push(&fleet.file(&version("4", "behaves")), &["--group", "box=1"]);
+    let (good, push, said) = fleet.push(&fleet.file(&version("4", "behaves")), &GROUP);
     assert!(good, "{said}{push}");
     fleet.until_versions(&["4"; 3]);
     let pushes = String::from_utf8(fleet.manager.cardcage(&["plugins", "pushes"]).stdout).unwrap();
@@ -178,9 +180,12 @@ fn a_board_that_does_not_answer_is_shown_as_it_last_reported() {
 
 #[test]
 fn a_push_is_refused_where_it_is_not_wanted() {
-    let fleet = Fleet::with(3, |slot| match slot {
-        // Nobody but another manager.
-        2 => "push = true\ntrust = [\"KEY\"]\n[managers]\nallow = [\"10.0.0.0/8\"]".to_owned(),
+    let fleet = Fleet::with(3, |world, slot| match slot {
+        // It answers queries, which come from the manager's own address, and nobody who connects from another.
+        2 => {
+            let manager = world.address(1);
+            format!("push = true\ntrust = [\"KEY\"]\n[managers]\nallow = [\"{manager}/32\"]")
+        }
         3 => "trust = [\"KEY\"]".to_owned(),
         _ => "push = true\ntrust = [\"KEY\"]".to_owned(),
     });
@@ -205,7 +210,7 @@ fn a_push_is_refused_where_it_is_not_wanted() {
     // Whoever is no operator of the manager pushes nothing.
     let plain = fleet.manager.post("/fleet/v1/plugin-pushes?file=a.wasm&group=box=1", b"\0asm");
     assert_eq!(plain.status, 401, "{plain:?}");
-    let (_, _, said) = fleet.push(&fleet.unsigned(b"hello"), &["--group", "box=1"]);
+    let (_, _, said) = fleet.push(&fleet.unsigned(b"hello"), &GROUP);
     assert!(said.contains("no WebAssembly"), "{said}");
     assert_eq!(fleet.files(), [None, None, None]);
 }
