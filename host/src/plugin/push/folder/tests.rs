@@ -7,23 +7,22 @@ use super::*;
 use crate::config::Config;
 use crate::plugin::BUILT_IN;
 
-/// A built-in plugin as a vendor would ship it, in a version of its own.
-fn plugin(version: &str, key: Option<&SecretKey>) -> Vec<u8> {
+/// A built-in plugin as a vendor would ship it. Another signature makes another content of it.
+fn plugin(keys: &[&SecretKey]) -> Vec<u8> {
     let hwmon = BUILT_IN.iter().find(|plugin| plugin.manifest.contains("name = \"hwmon\"")).unwrap();
-    let manifest = cardcage_manifest::Manifest::parse(hwmon.manifest).unwrap();
-    let manifest = hwmon.manifest.replacen(&manifest.version, version, 1);
-    let packed = cardcage_manifest::pack(hwmon.wasm, &manifest).unwrap();
-    key.map_or(packed.clone(), |key| sign(&packed, key).unwrap())
+    keys.iter().fold(hwmon.wasm.to_vec(), |bytes, key| sign(&bytes, key).unwrap())
 }
 
 struct Board {
     key: SecretKey,
+    other: SecretKey,
     place: TempDir,
 }
 
 impl Board {
     fn new() -> Self {
-        Self { key: SecretKey::generate().unwrap(), place: tempfile::tempdir().unwrap() }
+        let [key, other] = [0, 1].map(|_| SecretKey::generate().unwrap());
+        Self { key, other, place: tempfile::tempdir().unwrap() }
     }
 
     fn folder(&self) -> Folder {
@@ -36,8 +35,11 @@ impl Board {
         self.place.path().join("plugins").join(file)
     }
 
-    fn signed(&self, version: &str) -> Vec<u8> {
-        plugin(version, Some(&self.key))
+    fn signed(&self, version: u8) -> Vec<u8> {
+        match version {
+            1 => plugin(&[&self.key]),
+            _ => plugin(&[&self.other, &self.key]),
+        }
     }
 
     fn push(&self, bytes: &[u8]) -> Result<Pushed, PushError> {
@@ -67,9 +69,9 @@ fn name() -> FileName {
 #[test]
 fn a_new_file_is_put_there_and_taken_back() {
     let board = Board::new();
-    let bytes = board.signed("7.0.1");
+    let bytes = board.signed(1);
     let pushed = board.push(&bytes).unwrap();
-    assert_eq!((pushed.name.as_str(), pushed.version.as_str(), pushed.before), ("hwmon", "7.0.1", None));
+    assert_eq!((pushed.name.as_str(), pushed.before), ("hwmon", None));
     assert_eq!(board.holds(), Some(pushed.digest));
     assert_eq!(
         board.folder().held(&name()).unwrap(),
@@ -88,11 +90,11 @@ fn a_new_file_is_put_there_and_taken_back() {
 #[test]
 fn what_was_there_comes_back() {
     let board = Board::new();
-    let old = board.push(&board.signed("7.0.1")).unwrap().digest;
-    let new = board.push(&board.signed("7.0.2")).unwrap();
+    let old = board.push(&board.signed(1)).unwrap().digest;
+    let new = board.push(&board.signed(2)).unwrap();
     assert_eq!((new.before, board.holds()), (Some(old), Some(new.digest)));
     // The same again changes nothing, also not what is taken back.
-    assert_eq!(board.push(&board.signed("7.0.2")).unwrap().before, Some(new.digest));
+    assert_eq!(board.push(&board.signed(2)).unwrap().before, Some(new.digest));
     assert_eq!(board.folder().take_back(&name(), new.digest).unwrap(), Some(old));
     assert_eq!(board.holds(), Some(old));
     assert_eq!(board.folder().take_back(&name(), new.digest).unwrap(), Some(old), "idempotent");
@@ -101,9 +103,9 @@ fn what_was_there_comes_back() {
 #[test]
 fn what_was_accepted_is_another_place_to_find_it() {
     let board = Board::new();
-    let bytes = board.signed("7.0.1");
+    let bytes = board.signed(1);
     let old = board.push(&bytes).unwrap().digest;
-    let new = board.push(&board.signed("7.0.2")).unwrap().digest;
+    let new = board.push(&board.signed(2)).unwrap().digest;
     fs::write(board.path(".pushed/hwmon.wasm"), "spoilt").unwrap();
     assert!(matches!(board.folder().take_back(&name(), new), Err(PushError::Lost)));
     assert_eq!(board.holds(), Some(new));
@@ -118,7 +120,7 @@ fn what_was_accepted_is_another_place_to_find_it() {
 #[test]
 fn what_somebody_else_put_there_since_is_left_alone() {
     let board = Board::new();
-    let pushed = board.push(&board.signed("7.0.1")).unwrap().digest;
+    let pushed = board.push(&board.signed(1)).unwrap().digest;
     fs::write(board.path("hwmon.wasm"), "an operator's").unwrap();
     assert!(matches!(board.folder().take_back(&name(), pushed), Err(PushError::Changed)));
     assert_eq!(board.holds(), Some(Digest::of(b"an operator's")));
@@ -127,14 +129,12 @@ fn what_somebody_else_put_there_since_is_left_alone() {
 #[test]
 fn what_no_trusted_key_signed_or_is_no_plugin_never_gets_its_place() {
     let board = Board::new();
-    let old = board.push(&board.signed("7.0.1")).unwrap().digest;
+    let old = board.push(&board.signed(1)).unwrap().digest;
     let stranger = SecretKey::generate().unwrap();
-    let mut changed = board.signed("7.0.2");
+    let mut changed = board.signed(2);
     let end = changed.len() - 1;
     changed[end] ^= 1;
-    for bytes in
-        [plugin("7.0.2", None), plugin("7.0.2", Some(&stranger)), changed, b"hello".to_vec(), Vec::new()]
-    {
+    for bytes in [plugin(&[]), plugin(&[&stranger]), changed, b"hello".to_vec(), Vec::new()] {
         let refused = board.push(&bytes);
         assert!(matches!(refused, Err(PushError::Refused(_) | PushError::Package(_))), "{refused:?}");
         assert_eq!(board.holds(), Some(old));
@@ -162,16 +162,16 @@ fn a_full_folder_takes_no_new_file_and_a_folder_is_no_file() {
     let board = Board::new();
     fs::create_dir_all(board.path("")).unwrap();
     (0..FILES_LIMIT).for_each(|number| fs::write(board.path(&format!("{number}.wasm")), "").unwrap());
-    assert!(matches!(board.push(&board.signed("7.0.1")), Err(PushError::Full(FILES_LIMIT))));
+    assert!(matches!(board.push(&board.signed(1)), Err(PushError::Full(FILES_LIMIT))));
     fs::create_dir(board.path("hwmon.wasm")).unwrap();
-    assert!(matches!(board.push(&board.signed("7.0.1")), Err(PushError::Io { .. })));
+    assert!(matches!(board.push(&board.signed(1)), Err(PushError::Io { .. })));
     board.is_tidy();
 }
 
 #[test]
 fn a_record_that_is_damaged_is_no_record() {
     let board = Board::new();
-    let pushed = board.push(&board.signed("7.0.1")).unwrap().digest;
+    let pushed = board.push(&board.signed(1)).unwrap().digest;
     let forged = format!("{pushed}  -  ../victim.wasm\nzz  -  hwmon.wasm\n\n{pushed}  hwmon.wasm");
     fs::write(board.place.path().join("pushed"), forged).unwrap();
     assert!(board.folder().lines().is_empty());
