@@ -44,6 +44,8 @@ pub const EXAMPLE: &str = r#"Every key of the configuration has a default, so an
   trust = [                          # as `cardcage-agent plugin keygen` prints them; a table binds a key
     { key = "ed25519:CJ0Y7vm0zZF8ffd3Z5O8fEkLBPBxSyDhuAsThuJRvLA=", name = "ACME", plugins = ["acme-*"], capabilities = ["files"] },
   ]
+  push = true                        # managers that may deploy may also bring plugins, if a trusted key signed them; needs
+                                     # policy = "require"; default: false
   [plugins.grants.acme-psu]          # what the plugin of that name is given
   files = ["/sys/class/acme"]        # files and folders that it may read
   http = ["https://10.0.0.5", "bmc.local:8443"] # where it may send requests, by scheme, name and port; "*" for anywhere
@@ -154,6 +156,8 @@ pub struct Plugins {
     pub trust: Vec<Trusted>,
     /// Default: `require` where `trust` names a key, or else `off`.
     pub policy: Option<Policy>,
+    /// Whoever may deploy may also bring plugins.
+    pub push: bool,
     /// By the plugin's name.
     pub grants: BTreeMap<String, Grant>,
     /// By the plugin's name; handed to it as JSON.
@@ -293,6 +297,11 @@ impl Plugins {
     fn check(&self) -> Result<(), String> {
         require(self.policy.is_none_or(|policy| policy == Policy::Off) || !self.trust.is_empty(), || {
             "plugins.policy asks for signatures, but plugins.trust names no key; `cardcage-agent plugin keygen` makes one".into()
+        })?;
+        require(!self.push || self.policy() == Policy::Require, || {
+            "plugins.push needs plugins.policy = \"require\" and a key in plugins.trust: over the network come only plugins \
+             that a trusted key signed"
+                .into()
         })?;
         self.grants.iter().try_for_each(|(plugin, grant)| grant.check(plugin))
     }

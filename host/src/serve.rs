@@ -8,12 +8,14 @@
 //! POST /tasks/PLUGIN/TASK       asks                             |
 //! GET  /tasks/runs              what was asked, and how that is  |
 //! GET, DELETE /tasks/runs/ID    one of them; cancels it          |
+//! GET, PUT, DELETE /plugins/FILE   plugins that a manager brings: the same managers, where the operator allows it
 //! GET  /healthz                 it runs
 //! GET  /metrics                 Prometheus' text format
 //! GET  /plugins                 the plugins and how they are, JSON
 //! ```
 
 mod deploys;
+mod pushes;
 mod router;
 mod tasks;
 
@@ -31,7 +33,7 @@ use tracing::info;
 
 use crate::config;
 use crate::deploy::REPLY;
-use crate::plugin::Tasks;
+use crate::plugin::{Pushes, Tasks};
 use crate::sample::Board;
 use crate::telemetry::Telemetry;
 use router::Router;
@@ -91,11 +93,12 @@ impl Server {
         board: Board,
         deploys: Deploys,
         tasks: Tasks,
+        pushes: Option<Pushes>,
         telemetry: Telemetry,
         stop: CancellationToken,
     ) {
         info!(listen = %self.address(), "service is open");
-        let router = Arc::new(Router::new(board, deploys, tasks, telemetry));
+        let router = Arc::new(Router::new(board, deploys, tasks, pushes, telemetry));
         let answer = move |request, ends: Ends| {
             let router = Arc::clone(&router);
             async move { router.answer(ends.theirs, request).await }

@@ -1,4 +1,4 @@
-//! Requests to the agents of boards: deploys, what they list, what their instances print.
+//! Requests to the agents of boards: deploys, what they list, what their instances print, plugins.
 //!
 //! ```text
 //! connect ─▶ TLS, if it is configured ─▶ one request, with the token ─▶ status and a bounded body
@@ -14,6 +14,7 @@ use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use hyper::Method;
 use hyper::header::HeaderValue;
 use tokio::net::TcpStream;
@@ -42,8 +43,8 @@ pub struct Call {
     pub method: Method,
     /// The path and the query, escaped.
     pub path: String,
-    /// JSON, or nothing.
-    pub body: Vec<u8>,
+    /// JSON, or nothing; what is put is a plugin.
+    pub body: Bytes,
     /// Longest time to the end of the answer, from the connection on.
     pub deadline: Duration,
     /// Longest body of the answer that is read, in bytes.
@@ -133,8 +134,29 @@ impl Agents {
         Ok(Self { token, tls })
     }
 
-    /// Asks one agent.
+    /// Asks one agent, with the token.
     pub async fn call(&self, agent: SocketAddrV4, call: Call) -> Result<Answer, NoAnswer> {
+        self.ask(agent, self.token.as_ref(), call).await
+    }
+
+    /// Reads what an agent tells everybody: no reason to show it the token.
+    pub async fn look(
+        &self,
+        agent: SocketAddrV4,
+        path: &str,
+        deadline: Duration,
+        limit: usize,
+    ) -> Result<Answer, NoAnswer> {
+        let call = Call { method: Method::GET, path: path.to_owned(), body: Bytes::new(), deadline, limit };
+        self.ask(agent, None, call).await
+    }
+
+    async fn ask(
+        &self,
+        agent: SocketAddrV4,
+        token: Option<&HeaderValue>,
+        call: Call,
+    ) -> Result<Answer, NoAnswer> {
         let late = |deadline| move |_| NoAnswer::Late { agent, deadline };
         let no_connection = |reason: String| NoAnswer::Connect { agent, reason };
         let stream = timeout(CONNECT, TcpStream::connect(agent)).await;
@@ -146,7 +168,7 @@ impl Agents {
         let deadline = call.deadline;
         match &self.tls {
             None => {
-                let answer = exchange::exchange(agent, stream, self.token.as_ref(), call);
+                let answer = exchange::exchange(agent, stream, token, call);
                 timeout(deadline, answer).await.map_err(late(deadline))?
             }
             Some(tls) => {
@@ -155,7 +177,7 @@ impl Agents {
                 let stream = stream
                     .map_err(|_| failed(format!("none within {CONNECT:?}")))?
                     .map_err(|error| failed(error.to_string()))?;
-                let answer = exchange::exchange(agent, stream, self.token.as_ref(), call);
+                let answer = exchange::exchange(agent, stream, token, call);
                 timeout(deadline, answer).await.map_err(late(deadline))?
             }
         }

@@ -5,7 +5,13 @@
 //! GET    /fleet/v1/boards/{id}          boards::show
 //! GET    /fleet/v1/boards/{id}/resource boards::resource
 //! DELETE /fleet/v1/boards/{id}          boards::forget     (needs the token)
+//! GET    /fleet/v1/boards/{id}/plugins  plugins::of_board
 //! GET    /fleet/v1/plugins              plugins::list
+//! GET    /fleet/v1/plugins/{name}       plugins::of_name
+//! GET    /fleet/v1/plugin-pushes        pushes::list
+//! POST   /fleet/v1/plugin-pushes        pushes::push   (needs the token)
+//! GET    /fleet/v1/plugin-pushes/{id}   pushes::show_one
+//! DELETE /fleet/v1/plugin-pushes/{id}   pushes::stop   (needs the token)
 //! GET    /fleet/v1/deployments          deployments::list
 //! POST   /fleet/v1/deployments          order::start   (needs the token)
 //! GET    /fleet/v1/deployments/{uuid}   deployments::show
@@ -28,6 +34,7 @@ mod deployments;
 mod order;
 mod page;
 mod plugins;
+mod pushes;
 mod select;
 mod show;
 mod turns;
@@ -48,19 +55,26 @@ use utoipa_axum::routes;
 use crate::deployments::Deployments;
 use crate::fleet::Fleet;
 use crate::metrics::Meters;
+use crate::plugins::Plugins;
 use crate::problem::Problem;
 use crate::token::Token;
 use answers::Answers;
 use turns::Turns;
+
+/// Requests that have agents asked, at once. Others wait for their turn.
+const LOOKS: usize = 4;
 
 /// What the handlers need.
 #[derive(Clone)]
 pub struct Api {
     fleet: Fleet,
     deployments: Deployments,
+    plugins: Plugins,
     meters: Arc<Meters>,
     token: Arc<Token>,
     turns: Turns,
+    /// Who has agents asked, and waits for them.
+    looks: Turns,
     answers: Answers,
 }
 
@@ -73,21 +87,29 @@ pub struct Api {
     tags(
         (name = "boards", description = "The boards and their readings."),
         (name = "deployments", description = "What is to run on the boards, and whether it does."),
-        (name = "plugins", description = "The plugins that the boards have.")
+        (name = "plugins", description = "The plugins that the boards have, and new ones for them.")
     )
 )]
 struct Description;
 
 impl Api {
     /// The handlers' state.
-    pub fn new(fleet: Fleet, deployments: Deployments, meters: Arc<Meters>, token: Token) -> Self {
+    pub fn new(
+        fleet: Fleet,
+        deployments: Deployments,
+        plugins: Plugins,
+        meters: Arc<Meters>,
+        token: Token,
+    ) -> Self {
         let answers = Answers::new(meters.held_answers.clone());
-        Self { fleet, deployments, meters, token: Arc::new(token), turns: Turns::new(), answers }
+        let (turns, looks) = (Turns::new(), Turns::several(LOOKS));
+        Self { fleet, deployments, plugins, meters, token: Arc::new(token), turns, looks, answers }
     }
 
     /// Whether a request to this path may wait for agents, for longer than others take.
     pub fn waits_for_agents(path: &str) -> bool {
-        path.starts_with("/fleet/v1/deployments") || path == "/fleet/v1/stop"
+        let waits = ["/fleet/v1/deployments", "/fleet/v1/plugin-pushes"];
+        waits.iter().any(|path_of| path.starts_with(path_of)) || path == "/fleet/v1/stop"
     }
 
     /// Everything but the reports. Requests must carry the two ends of their connection as an extension.
@@ -126,6 +148,10 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(order::stop_several))
         .routes(routes!(deployments::log))
         .routes(routes!(plugins::list))
+        .routes(routes!(plugins::of_name))
+        .routes(routes!(plugins::of_board))
+        .routes(routes!(pushes::list, pushes::push))
+        .routes(routes!(pushes::show_one, pushes::stop))
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

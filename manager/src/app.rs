@@ -5,6 +5,7 @@
 //! | server      | listener, connections               | `intake` is cancelled |
 //! | query       | query sockets                       | `intake` is cancelled |
 //! | deployments | requests to agents, orders (a thread) | `intake` is cancelled |
+//! | plugins     | pushes, and their requests to agents | `intake` is cancelled |
 //! | store       | database (a thread)                 | `saving` is cancelled |
 //!
 //! Stopping has an order: first nothing comes in any more, then what came in is saved.
@@ -29,6 +30,7 @@ use crate::config::Config;
 use crate::deployments::Deployments;
 use crate::fleet::{Fleet, PerSubject};
 use crate::metrics::Meters;
+use crate::plugins::Plugins;
 use crate::query::Asker;
 use crate::receive::Receiver;
 use crate::server::Server;
@@ -46,6 +48,7 @@ pub struct App {
     router: Router,
     asker: Asker,
     deployments: Deployments,
+    plugins: Plugins,
     saver: Saver,
     meters: Arc<Meters>,
     /// Taken until everything has ended.
@@ -65,14 +68,17 @@ impl App {
         let saver = Saver::restore(&state_dir, config.store.flush_every, fleet.clone(), Arc::clone(&meters))
             .context("cannot open the inventory")?;
         let (orders, ordered) = Orders::open(&state_dir)?;
-        let agents = Agents::new(&config.agents)?;
-        let deployments = Deployments::new(orders, ordered, agents, fleet.clone());
+        let agents = Arc::new(Agents::new(&config.agents)?);
+        let deployments = Deployments::new(orders, ordered, Arc::clone(&agents), fleet.clone());
+        let plugins = Plugins::new(deployments.clone(), agents);
         let address = server.address();
         let port = NonZeroU16::new(address.port()).context("the listener has no port")?;
         Ok(Self {
             receiver: Receiver::new(fleet.clone(), Arc::clone(&meters)),
-            router: Api::new(fleet.clone(), deployments.clone(), Arc::clone(&meters), token).router(),
+            router: Api::new(fleet.clone(), deployments.clone(), plugins.clone(), Arc::clone(&meters), token)
+                .router(),
             deployments,
+            plugins,
             asker: Asker::new(config, address.ip(), port, fleet, Arc::clone(&meters)),
             server,
             saver,
@@ -94,17 +100,20 @@ impl App {
             tokio::spawn(self.server.run(self.receiver, self.router, self.meters, intake.clone()));
         let mut query = tokio::spawn(self.asker.run(intake.clone()));
         let mut deployments = tokio::spawn(self.deployments.run(intake.clone()));
+        let mut plugins = tokio::spawn(self.plugins.run(intake.clone()));
         let mut store = tokio::spawn(self.saver.run(saving.clone()));
         let outcome = tokio::select! {
             () = stop => Ok(()),
             _ = &mut server => Err(anyhow!("the server ended by itself")),
             _ = &mut query => Err(anyhow!("the queries ended by themselves")),
             _ = &mut deployments => Err(anyhow!("the deployments ended by themselves")),
+            _ = &mut plugins => Err(anyhow!("the plugins ended by themselves")),
             _ = &mut store => Err(anyhow!("the store ended by itself")),
         };
         info!("stopping");
         intake.cancel();
         end("deployments", deployments).await;
+        end("plugins", plugins).await;
         end("query", query).await;
         end("server", server).await;
         saving.cancel();

@@ -61,7 +61,7 @@ pub struct Deployments(Arc<Inner>);
 struct Inner {
     book: Mutex<Book>,
     orders: Orders,
-    agents: Agents,
+    agents: Arc<Agents>,
     fleet: Fleet,
     requests: Semaphore,
     tasks: TaskTracker,
@@ -111,7 +111,7 @@ impl Pending {
 
 impl Deployments {
     /// With what is on the disk.
-    pub fn new(orders: Orders, restored: Vec<Deployment>, agents: Agents, fleet: Fleet) -> Self {
+    pub fn new(orders: Orders, restored: Vec<Deployment>, agents: Arc<Agents>, fleet: Fleet) -> Self {
         Self(Arc::new(Inner {
             book: Mutex::new(Book::new(restored, LIMIT, Instant::now())),
             orders,
@@ -334,7 +334,7 @@ mod tests {
         let deployments = Deployments(Arc::new(Inner {
             book: Mutex::new(Book::new(vec![over.clone()], 1, Instant::now())),
             orders,
-            agents: Agents::new(&config::Agents::default()).unwrap(),
+            agents: Arc::new(Agents::new(&config::Agents::default()).unwrap()),
             fleet: testing::fleet(),
             requests: Semaphore::new(1),
             tasks: TaskTracker::new(),

@@ -5,6 +5,7 @@
 //! report in:   server ─▶ receive ─▶ protocol ─▶ fleet ─▶ store
 //! fleet out:   api | metrics ◀─ fleet
 //! deploy out:  api ─▶ deployments ─▶ store, then agents ──POST /deploy──▶ a board
+//! plugins:     api ─▶ plugins ─▶ agents ──GET, PUT /plugins──▶ boards
 //! ```
 //! The wire types stop at [`protocol`], SQLite at [`store`], JSON of our own at [`api`]; between them there is only the
 //! [`model`].
@@ -19,6 +20,7 @@ pub mod deployments; // what is to run, and whether it does
 pub mod fleet; // the inventory and its rules
 pub mod metrics; // /metrics
 pub mod model; // what the manager knows, in its own words
+pub mod plugins; // what boards have of them, and new ones for them
 pub mod problem; // an error answer with its remedy
 pub mod protocol; // bytes <-> model
 pub mod query; // every board is asked on a cadence

@@ -4,6 +4,7 @@
 
 pub mod board;
 pub mod deployment;
+pub mod plugin;
 pub mod readings;
 pub mod report;
 pub mod text;

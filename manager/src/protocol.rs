@@ -8,12 +8,14 @@
 //! | `resource`  | in: `POST /resource`; its readings come from `extended`, else from `plain`, in short from `summary` |
 //! | `component` | the deployed instances of `/resource`                                |
 //! | `deploy`    | out and back: `POST /deploy`, and what an agent lists and logs       |
+//! | `plugins`   | in: what an agent says of its plugins, and of those that it is brought |
 
 mod component;
 pub mod deploy;
 mod extended;
 pub mod heartbeat;
 mod plain;
+pub mod plugins;
 pub mod query;
 mod report;
 pub mod resource;

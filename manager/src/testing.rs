@@ -1,5 +1,7 @@
 //! Fleets for the tests of what shows them.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cardcage_daemon::state_dir::StateDir;
@@ -28,7 +30,12 @@ pub(crate) fn asked_every(resource: Duration) -> Fleet {
 pub(crate) fn deployments(dir: &std::path::Path, fleet: &Fleet) -> Deployments {
     let state = StateDir::take(&dir.join("state")).unwrap();
     let (orders, all) = Orders::open(&state).unwrap();
-    Deployments::new(orders, all, Agents::new(&config::Agents::default()).unwrap(), fleet.clone())
+    Deployments::new(orders, all, agents(), fleet.clone())
+}
+
+/// Agents that are asked in the clear.
+pub(crate) fn agents() -> Arc<Agents> {
+    Arc::new(Agents::new(&config::Agents::default()).unwrap())
 }
 
 fn body(data: Value) -> Vec<u8> {
@@ -37,10 +44,15 @@ fn body(data: Value) -> Vec<u8> {
 
 /// A board of an agent of ours reports who it is.
 pub(crate) fn heartbeat(fleet: &Fleet, id: u128, hostname: &str, plugins: &Value) {
+    heartbeat_at(fleet, id, hostname, plugins, SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 7), 23980));
+}
+
+/// The same, of an agent that answers there.
+pub(crate) fn heartbeat_at(fleet: &Fleet, id: u128, hostname: &str, plugins: &Value, agent: SocketAddrV4) {
     let extension = json!({"agent_id": Uuid::from_u128(id), "plugins": plugins});
     let body = body(json!({
-        "box_id": 1, "slot_id": 3, "cpu_id": 1, "srio_id": 0, "host_ip": "10.0.0.7", "hostname": hostname,
-        "service_port": 23980, "box_type": "", "board_type": "", "cpu_type": "", "os_type": "", "resource_type": "",
+        "box_id": 1, "slot_id": 3, "cpu_id": 1, "srio_id": 0, "host_ip": agent.ip(), "hostname": hostname,
+        "service_port": agent.port(), "box_type": "", "board_type": "", "cpu_type": "", "os_type": "", "resource_type": "",
         "cpu_arch": "", "gpu": [], "cardcage": extension
     }));
     let (report, query) = protocol::heartbeat::parse(&body).unwrap();

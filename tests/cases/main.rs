@@ -18,6 +18,7 @@ mod networks; // several machines, several networks
 mod process; // the agent's command line, signals and files
 mod projects; // from nothing to a reading
 mod pull; // plugins out of registries
+mod push; // plugins that a manager brings
 mod queries; // which query is answered
 mod record; // what probes were told, played back
 mod replay; // boards that are not here

@@ -45,6 +45,11 @@ pub fn post_within(
     read(client_within(deadline).post(url(service, path)).content_type("application/json").send(body)?)
 }
 
+/// Sends a PUT of whatever it is.
+pub fn put(service: SocketAddrV4, path: &str, body: &[u8]) -> Result<Answer, ureq::Error> {
+    read(client().put(url(service, path)).send(body)?)
+}
+
 /// Sends a DELETE, with a bearer token or without.
 pub fn delete(service: SocketAddrV4, path: &str, token: Option<&str>) -> Result<Answer, ureq::Error> {
     let mut request = client().delete(url(service, path));

@@ -53,7 +53,7 @@ pub use guests::{
     ACME_BOARD, ASKS_HTTP, CALLS_NATIVELY, DEPLOY_ONESHOT, EXAMPLE_TASK, Guest, HOSTILE, HOSTILE_BACKEND,
     HOSTILE_TASK, LOOPS_AT_START, PANICS_WITHOUT_STD, PROBE_0_1, PROBE_THAT_DEPLOYS, REDFISH, TWO_ROLES,
 };
-pub use http::{Answer, connect_from, delete, get, get_from, post, post_from};
+pub use http::{Answer, connect_from, delete, get, get_from, post, post_from, put};
 pub use lab_board::{Console, LabBoard, Suite};
 pub use listener::{Listener, Manner, Report, sender_at};
 pub use manager::{Manager, ManagerPlan};

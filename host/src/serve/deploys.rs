@@ -56,7 +56,7 @@ impl Deploys {
     /// Whether whoever asks may; the refusal, if not.
     pub(super) async fn admits(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Answer> {
         if !self.managers.allows(peer) {
-            self.complain(peer, "somebody who is not in managers.allow asks about deploys");
+            self.complain(peer, "somebody who is not in managers.allow asks about deploys or pushes");
             let detail = format!("{peer} is not in managers.allow of this agent's configuration");
             return Err(refuse(StatusCode::FORBIDDEN, "denied", &detail));
         }
@@ -64,7 +64,7 @@ impl Deploys {
         match token.matches(headers.get(AUTHORIZATION)).await {
             true => Ok(()),
             false => {
-                self.complain(peer, "somebody asks about deploys without the right token");
+                self.complain(peer, "somebody asks about deploys or pushes without the right token");
                 let detail =
                     "this agent wants the token of its service.token_file: Authorization: Bearer TOKEN";
                 Err(refuse(StatusCode::UNAUTHORIZED, "denied", detail))

@@ -11,8 +11,8 @@ use serde::Serialize;
 use tracing::error;
 
 use super::deploys::Deploys;
-use super::tasks;
-use crate::plugin::Tasks;
+use super::{pushes, tasks};
+use crate::plugin::{Pushes, Tasks};
 use crate::protocol::plugins::PluginEntry;
 use crate::sample::Board;
 use crate::telemetry::Telemetry;
@@ -35,12 +35,20 @@ pub(super) struct Router {
     board: Board,
     deploys: Deploys,
     tasks: Tasks,
+    /// None where nobody may push.
+    pushes: Option<Pushes>,
     telemetry: Telemetry,
 }
 
 impl Router {
-    pub(super) const fn new(board: Board, deploys: Deploys, tasks: Tasks, telemetry: Telemetry) -> Self {
-        Self { board, deploys, tasks, telemetry }
+    pub(super) const fn new(
+        board: Board,
+        deploys: Deploys,
+        tasks: Tasks,
+        pushes: Option<Pushes>,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self { board, deploys, tasks, pushes, telemetry }
     }
 
     /// The answer to a request of this peer.
@@ -53,10 +61,14 @@ impl Router {
         let log = path.strip_prefix("/deployments/").and_then(|rest| rest.strip_suffix("/log"));
         let below_tasks =
             path.strip_prefix("/tasks").filter(|below| below.is_empty() || below.starts_with('/'));
-        let for_managers =
-            matches!(path.as_str(), "/deploy" | "/deployments") || log.is_some() || below_tasks.is_some();
+        let pushed = path.strip_prefix("/plugins/");
+        let about_deploys = matches!(path.as_str(), "/deploy" | "/deployments") || log.is_some();
+        let for_managers = about_deploys || below_tasks.is_some() || pushed.is_some();
         if for_managers && let Err(refusal) = self.deploys.admits(peer, request.headers()).await {
             return refusal;
+        }
+        if let Some(file) = pushed {
+            return pushes::answer(self.pushes.as_ref(), peer, file, request).await;
         }
         let reading = matches!(*request.method(), Method::GET | Method::HEAD);
         match path.as_str() {

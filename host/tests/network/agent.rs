@@ -75,7 +75,14 @@ impl Agent {
             token: None,
             refused: Arc::default(),
         };
-        tokio::spawn(server.run(board.clone(), deploys, Tasks::default(), telemetry.clone(), stop.clone()));
+        tokio::spawn(server.run(
+            board.clone(),
+            deploys,
+            Tasks::default(),
+            None,
+            telemetry.clone(),
+            stop.clone(),
+        ));
         Self { service, board, roster, probe, telemetry, _stop: stop.drop_guard() }
     }
 

@@ -4,9 +4,9 @@ use std::net::SocketAddrV4;
 
 use axum::body::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::Request;
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -52,6 +52,7 @@ fn request(
     token: Option<&HeaderValue>,
     call: Call,
 ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    let kind = if call.method == Method::PUT { "application/wasm" } else { "application/json" };
     let mut request = Request::builder()
         .method(call.method)
         .uri(call.path)
@@ -62,9 +63,9 @@ fn request(
         request = request.header(AUTHORIZATION, token);
     }
     if !call.body.is_empty() {
-        request = request.header(CONTENT_TYPE, "application/json");
+        request = request.header(CONTENT_TYPE, kind);
     }
-    request.body(Full::new(call.body.into()))
+    request.body(Full::new(call.body))
 }
 
 /// An error with its causes, in one line.

@@ -142,7 +142,7 @@ pub(super) async fn forget(
     if api.fleet.forget(&id) { Ok(StatusCode::NO_CONTENT) } else { Err(unknown(&id)) }
 }
 
-fn find(api: &Api, id: &str) -> Result<View, Problem> {
+pub(super) fn find(api: &Api, id: &str) -> Result<View, Problem> {
     api.fleet.board(id).ok_or_else(|| unknown(id))
 }
 

@@ -1,13 +1,15 @@
-//! The plugins of the fleet.
+//! The plugins of the fleet: in short from the reports, which costs the boards nothing, and in full from the agents
+//! themselves, which are asked for it.
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 
-use super::Api;
 use super::answers::Allowance;
-use super::types::{Plugins, SeenPlugin};
+use super::types::{BoardPlugins, PluginBoards, Plugins, SeenPlugin};
+use super::{Api, show};
 use crate::fleet::View;
 use crate::problem::Problem;
 
@@ -28,6 +30,66 @@ pub(super) async fn list(
 ) -> Result<Json<Plugins>, Problem> {
     let fleet = api.fleet.clone();
     api.turns.make(&allowance, move || Ok(Json(count(fleet.walk().collect())))).await
+}
+
+/// Boards of which the agents are asked for one plugin. The rest is left out, and told.
+const BOARDS: usize = 4096;
+
+/// One plugin on every board that reports it, in full: what it costs and is given, who signed it, what is to replace it. The
+/// agents are asked now, side by side; of those that do not answer in a few seconds the last report is shown.
+#[utoipa::path(
+    get, path = "/fleet/v1/plugins/{name}", tag = "plugins", operation_id = "get_plugin",
+    params(("name" = String, Path, description = "Name of the plugin, as in its manifest.")),
+    responses(
+        (status = 200, body = PluginBoards),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn of_name(
+    State(api): State<Api>,
+    Extension(allowance): Extension<Allowance>,
+    Path(name): Path<String>,
+) -> Result<Json<PluginBoards>, Problem> {
+    let (fleet, wanted) = (api.fleet.clone(), name.clone());
+    let has_it = move |view: &View| {
+        let agent = view.board.heartbeat.agent.as_ref();
+        agent.is_some_and(|agent| agent.plugins.iter().any(|plugin| plugin.name.as_str() == wanted))
+    };
+    let find = move || Ok(fleet.walk().filter(has_it).collect::<Vec<_>>());
+    let mut views = api.turns.make(&allowance, find).await?;
+    if views.is_empty() {
+        let detail = format!("no board reports a plugin called {name}");
+        let remedy = "GET /fleet/v1/plugins lists them";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no such plugin", detail, remedy));
+    }
+    let more = views.len().saturating_sub(BOARDS);
+    views.truncate(BOARDS);
+    let _turn = api.looks.turn(allowance.peer()).await?;
+    let seen = api.plugins.of_boards(views, &name).await;
+    let boards = seen.iter().map(|seen| show::seen(seen, api.fleet.clock())).collect();
+    Ok(Json(PluginBoards { name, boards, more }))
+}
+
+/// The plugins of one board in full. Its agent is asked now; if it does not answer in a few seconds, the last report is shown.
+#[utoipa::path(
+    get, path = "/fleet/v1/boards/{id}/plugins", tag = "plugins", operation_id = "get_board_plugins",
+    params(("id" = String, Path, description = "Id of the board.")),
+    responses(
+        (status = 200, body = BoardPlugins),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn of_board(
+    State(api): State<Api>,
+    Extension(allowance): Extension<Allowance>,
+    Path(id): Path<String>,
+) -> Result<Json<BoardPlugins>, Problem> {
+    let view = super::boards::find(&api, &id)?;
+    let _turn = api.looks.turn(allowance.peer()).await?;
+    let seen = api.plugins.of_board(view).await;
+    Ok(Json(show::seen(&seen, api.fleet.clock())))
 }
 
 fn count(mut views: Vec<View>) -> Plugins {

@@ -1,6 +1,7 @@
 //! The model, as the API writes it.
 
 mod deployment;
+mod plugin;
 mod readings;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::clock::{Clock, Moment};
 use crate::fleet::{self, Answers, Fleet, Received, View};
 use crate::model::{Text, report};
 pub(super) use deployment::{deployment, result};
+pub(super) use plugin::{push, seen};
 use readings::Since;
 
 pub(super) fn board(view: &View, fleet: &Fleet) -> Board {

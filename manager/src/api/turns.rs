@@ -32,7 +32,7 @@ pub(super) struct Turns {
 type Peers = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
 /// The right to make an answer. Given back when it is dropped.
-struct Turn {
+pub(super) struct Turn {
     _turn: OwnedSemaphorePermit,
     _place: Place,
 }
@@ -46,7 +46,12 @@ struct Place {
 impl Turns {
     /// An empty line.
     pub(super) fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(1)), peers: Arc::default() }
+        Self::several(1)
+    }
+
+    /// One in which so many have their turn at once: where the answer is waited for, not made.
+    pub(super) fn several(turns: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(turns)), peers: Arc::default() }
     }
 
     /// Waits for the peer's turn and makes its answer.
@@ -64,7 +69,8 @@ impl Turns {
         answer
     }
 
-    async fn turn(&self, peer: IpAddr) -> Result<Turn, Problem> {
+    /// Waits for the peer's turn, which lasts until it is dropped.
+    pub(super) async fn turn(&self, peer: IpAddr) -> Result<Turn, Problem> {
         let place = self.place(peer)?;
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         Ok(Turn { _turn: turn.map_err(|_| failed("the manager is stopping"))?, _place: place })
@@ -182,7 +188,9 @@ mod tests {
         let server = Server::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let meters = Arc::new(Meters::new(server.connections()).unwrap());
         let deployments = testing::deployments(dir.path(), &fleet);
-        let api = Api::new(fleet, deployments, meters, Token::load_or_create(dir.path()).unwrap());
+        let plugins = crate::plugins::Plugins::new(deployments.clone(), testing::agents());
+        let token = Token::load_or_create(dir.path()).unwrap();
+        let api = Api::new(fleet, deployments, plugins, meters, token);
         let (turns, router) = (api.turns.clone(), TowerToHyperService::new(api.router()));
         let ask = async |path: &str| {
             let mut request = Request::get(path).body(Body::empty()).unwrap();

@@ -4,6 +4,7 @@
 
 mod board;
 mod deployment;
+mod plugin;
 mod readings;
 
 pub use crate::problem::Problem;
@@ -14,6 +15,10 @@ pub use board::{
 pub use deployment::{
     Deployment, Deployments, DesiredState, LeftOut, Log, NewDeployment, OrderResult, OrderResults, Require,
     StopSeveral,
+};
+pub use plugin::{
+    BoardPlugins, InstalledPlugin, PluginBoards, PluginCost, PluginPush, PluginPushes, PluginReplacement,
+    PushOutcome, PushStage, PushedBoard,
 };
 pub use readings::{
     Component, Cpu, Disk, Extra, Extras, Gpu, Limits, Memory, Network, Place, Placement, Resource, Sensor,

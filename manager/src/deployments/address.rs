@@ -13,7 +13,7 @@ use crate::model::{BoardId, Outcome, Reply, State};
 
 impl Deployments {
     /// Where the agent of a board answers. Not where it is in doubt which agent that is.
-    pub(super) fn address(&self, board: &BoardId) -> Result<SocketAddrV4, Reply> {
+    pub fn address(&self, board: &BoardId) -> Result<SocketAddrV4, Reply> {
         let none = |message: String| Reply::own(Outcome::UnknownBoard, message);
         let view = self.0.fleet.board(board.as_str());
         let view =

@@ -7,6 +7,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use hyper::Method;
 
 use super::Deployments;
@@ -176,7 +177,7 @@ impl Deployments {
         let call = Call {
             method: Method::POST,
             path: "/deploy".to_owned(),
-            body,
+            body: body.into(),
             deadline,
             limit: deploy::REPLY_LIMIT,
         };
@@ -186,7 +187,7 @@ impl Deployments {
 
     async fn listed(&self, agent: SocketAddrV4, uuid: &str) -> Result<List, Reply> {
         let path = "/deployments".to_owned();
-        let call = Call { method: Method::GET, path, body: Vec::new(), deadline: LIST, limit: LIST_LIMIT };
+        let call = Call { method: Method::GET, path, body: Bytes::new(), deadline: LIST, limit: LIST_LIMIT };
         let answer = self.0.agents.call(agent, call).await.map_err(|error| unanswered(&error))?;
         match answer.status {
             200 => match deploy::listed(&answer.body, uuid) {
@@ -211,7 +212,7 @@ impl Deployments {
             path.push_str(&format!("&tail={}", tail.min(LOG_LIMIT)));
         }
         let call =
-            Call { method: Method::GET, path, body: Vec::new(), deadline: LOG, limit: LOG_ANSWER_LIMIT };
+            Call { method: Method::GET, path, body: Bytes::new(), deadline: LOG, limit: LOG_ANSWER_LIMIT };
         let answer = self.0.agents.call(agent, call).await.map_err(|error| unanswered(&error))?;
         match answer.status {
             200 => deploy::log(&answer.body)

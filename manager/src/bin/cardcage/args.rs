@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::units;
@@ -61,8 +62,9 @@ pub(crate) enum Command {
         /// An id or its beginning, a host name, an address, or box/slot/cpu such as 1/3/1.
         id: String,
     },
-    /// List the plugins of the fleet, and on how many boards they are in which state.
-    Plugins,
+    /// List the plugins of the fleet, and on how many boards they are in which state; or one plugin on every board that has
+    /// it, or those of one board, with what each costs and is given.
+    Plugins(PluginsArgs),
     /// Start a container or a process on one board or on several. Needs the token.
     ///
     /// Waits until it runs, or until it is known why not; a board that has to fetch the software first may take minutes. The
@@ -102,6 +104,75 @@ pub(crate) enum Command {
         /// An id or its beginning, a host name, an address, or box/slot/cpu such as 1/3/1.
         id: String,
     },
+}
+
+/// Which plugins, or what is to be done about them.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct PluginsArgs {
+    /// This plugin, on every board that has it: its versions and states, costs, grants, signers. The boards are asked now.
+    pub(crate) name: Option<String>,
+
+    /// The plugins of this board: an id or its beginning, a host name, an address, or box/slot/cpu such as 1/3/1.
+    #[arg(long, value_name = "ID")]
+    pub(crate) board: Option<String>,
+
+    #[command(subcommand)]
+    pub(crate) change: Option<PluginsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginsCommand {
+    /// Bring a signed plugin to boards: to one first, the canary, and once it runs there to the others. Needs the token.
+    ///
+    /// Where it fails it is taken back, and what ran before goes on. It stops when the canary does not take it, or more boards
+    /// than may fail; the exit status is then 1. It goes on if this command is ended. Agents take only what a key that they
+    /// trust signed, and only with `push = true` in [plugins] of their configuration.
+    Push(PushArgs),
+    /// List the last pushes, and how far they are.
+    Pushes,
+    /// Stop a push: no further board is begun. Needs the token.
+    Stop {
+        /// The push.
+        id: Uuid,
+    },
+}
+
+/// What to push.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PushArgs {
+    /// The plugin, packed and signed.
+    #[arg(value_name = "FILE")]
+    pub(crate) plugin: PathBuf,
+
+    /// Every board that has all of these: box, slot, cpu, state, type, resource, arch, host; such as box=1,type=GPU. Boards
+    /// that are not up, new, or at odds with others are left out, and told.
+    #[arg(long, value_name = "KEY=VALUE,…", required_unless_present = "boards", conflicts_with = "boards")]
+    pub(crate) group: Option<String>,
+
+    /// A board: an id or its beginning, a host name, an address, or box/slot/cpu such as 1/3/1. Several times for several.
+    #[arg(long = "board", value_name = "ID")]
+    pub(crate) boards: Vec<String>,
+
+    /// The board that gets it first. By default the first that runs a plugin called like the file, else the first.
+    #[arg(long, value_name = "ID")]
+    pub(crate) canary: Option<String>,
+
+    /// What the file is called on the boards. By default as here.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Boards that may fail before it stops.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) max_failures: usize,
+
+    /// Longest time until it must run on a board. An agent gives up a plugin that traps after half a minute.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+
+    /// Boards at once, at most 64.
+    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    pub(crate) at_once: usize,
 }
 
 /// What to start.
@@ -255,6 +326,27 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_push_is_no_name_of_a_plugin() {
+        let plugins = |line: &[&str]| match Args::try_parse_from(line).unwrap().command {
+            Command::Plugins(plugins) => plugins,
+            _ => panic!("{line:?}"),
+        };
+        assert_eq!(
+            plugins(&["cardcage", "plugins", "acme", "--board", "1/3/1"]).name.as_deref(),
+            Some("acme")
+        );
+        let push = plugins(&["cardcage", "plugins", "push", "a.wasm", "--group", "box=1", "--json"]);
+        assert!(push.name.is_none() && matches!(push.change, Some(PluginsCommand::Push(_))), "{push:?}");
+        for wrong in [
+            &["push", "a.wasm"][..],
+            &["push", "a.wasm", "--group", "box=1", "--board", "b"],
+            &["acme", "push"],
+        ] {
+            assert!(Args::try_parse_from([&["cardcage", "plugins"], wrong].concat()).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -104,6 +104,43 @@ impl Client {
         self.get("/fleet/v1/plugins")
     }
 
+    /// One plugin, wherever it is.
+    pub(crate) fn plugin(&self, name: &str) -> Result<Value, Failure> {
+        self.get(&format!("/fleet/v1/plugins/{}", escaped(name)))
+    }
+
+    /// The plugins of one board.
+    pub(crate) fn board_plugins(&self, id: &str) -> Result<Value, Failure> {
+        self.get(&format!("/fleet/v1/boards/{id}/plugins"))
+    }
+
+    /// Begins a push.
+    pub(crate) fn push(&self, query: &str, plugin: &[u8], token: &str) -> Result<Value, Failure> {
+        let request = self.agent.post(format!("{}/fleet/v1/plugin-pushes?{query}", self.base));
+        let request = request.header("Authorization", format!("Bearer {token}"));
+        let request = request.content_type("application/wasm");
+        let response = request.config().timeout_global(Some(ORDER_DEADLINE)).build().send(plugin);
+        self.answer(response.map_err(|error| self.unreachable(&error))?)
+    }
+
+    /// A push.
+    pub(crate) fn pushed(&self, id: &str) -> Result<Value, Failure> {
+        self.get(&format!("/fleet/v1/plugin-pushes/{}", escaped(id)))
+    }
+
+    /// The last pushes.
+    pub(crate) fn pushes(&self) -> Result<Value, Failure> {
+        self.get("/fleet/v1/plugin-pushes")
+    }
+
+    /// Stops a push.
+    pub(crate) fn stop_push(&self, id: &str, token: &str) -> Result<(), Failure> {
+        let request = self.agent.delete(format!("{}/fleet/v1/plugin-pushes/{}", self.base, escaped(id)));
+        let response = request.header("Authorization", format!("Bearer {token}")).call();
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() { Ok(()) } else { Err(self.problem(response)) }
+    }
+
     /// A page after another of deployments that fit.
     pub(crate) fn deployments(&self, query: &str) -> Result<Vec<Value>, Failure> {
         let mut deployments = Vec::new();

@@ -34,6 +34,10 @@ pub(crate) enum Failure {
     Ambiguous { name: String, candidates: String },
     #[error("cannot read the token {}: {source}; give the right file with --token-file", path.display())]
     Token { path: PathBuf, source: io::Error },
+    #[error("cannot read the plugin {}: {source}", path.display())]
+    Plugin { path: PathBuf, source: io::Error },
+    #[error("the push stopped: {why}")]
+    Stopped { why: String },
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }

@@ -3,11 +3,16 @@
 use comfy_table::{Cell, ColumnConstraint, Row, Table, Width};
 
 /// Columns that are left out where there is no room for all, those that tell least first.
-const LEFT_OUT_FIRST: [&str; 31] = [
+const LEFT_OUT_FIRST: [&str; 40] = [
     "DROPPED IN / OUT",
     "ERRORS IN / OUT",
     "PLUGIN",
     "AGE",
+    "LONGEST",
+    "SUPPORT",
+    "FAILURES",
+    "SAMPLES",
+    "CALLS",
     "DIGEST",
     "KIND",
     "DRIVER",
@@ -19,6 +24,10 @@ const LEFT_OUT_FIRST: [&str; 31] = [
     "CORES",
     "TEMP",
     "SEEN",
+    "SIGNER",
+    "GRANTS",
+    "READINGS",
+    "BEGUN",
     "FROM",
     "VERSION",
     "ADDRESS",
@@ -38,7 +47,7 @@ const LEFT_OUT_FIRST: [&str; 31] = [
 ];
 
 /// Columns whose texts may be shortened. Numbers and ids cannot be read in part.
-const TEXTS: [&str; 14] = [
+const TEXTS: [&str; 16] = [
     "HOST",
     "NAME",
     "TYPE",
@@ -53,6 +62,8 @@ const TEXTS: [&str; 14] = [
     "DEVICE",
     "INSTANCE",
     "GPU",
+    "GRANTS",
+    "SIGNER",
 ];
 
 /// Columns between two contents.

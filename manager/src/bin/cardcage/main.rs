@@ -13,7 +13,9 @@ mod detail;
 mod failure;
 mod fit;
 mod logs;
+mod plugins;
 mod ps;
+mod push;
 mod screen;
 mod select;
 mod table;
@@ -23,7 +25,6 @@ mod watch;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use cardcage_manager::api::types::Plugins;
 use clap::Parser;
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ fn run(args: &Args, screen: &Screen) -> Result<(), Failure> {
         }
         Command::Boards { filter, watch: None } => screen::print(&boards(args, &client, filter, screen)?),
         Command::Board { id } => screen::print(&board(args, &client, id, screen)?),
-        Command::Plugins => screen::print(&plugins(args, &client, screen)?),
+        Command::Plugins(wanted) => plugins::run(args, &client, wanted, screen),
         Command::Deploy(order) => deploy::start(args, &client, order, screen),
         Command::Stop(stop) => deploy::stop(args, &client, stop, screen),
         Command::Ps { board, state, all } => {
@@ -85,14 +86,6 @@ fn boards(
     }
     let boards = boards.iter().map(client::typed).collect::<Result<Vec<_>, _>>()?;
     Ok(table::boards(boards, screen))
-}
-
-fn plugins(args: &Args, client: &Client, screen: &Screen) -> Result<String, Failure> {
-    let plugins = client.plugins()?;
-    if args.json {
-        return Ok(screen::json(&plugins));
-    }
-    Ok(table::plugins(&client::typed::<Plugins>(&plugins)?, screen))
 }
 
 /// The board and, in JSON as its field `resource`, its readings.
