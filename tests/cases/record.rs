@@ -55,7 +55,9 @@ impl Bench {
         let arguments: Vec<&str> =
             ["check", "--json", "--samples", "400"].iter().chain(arguments).copied().collect();
         let output = self.plugin(None, &arguments);
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let report = serde_json::from_slice::<Value>(&output.stdout);
+        assert!(report.is_ok(), "{output:?}");
+        let report = report.unwrap();
         assert_eq!(report["passed"], output.status.success());
         (output.status.success(), report["checks"].clone())
     }

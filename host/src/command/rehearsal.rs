@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use uuid::Uuid;
 
 use crate::capability::tape::{Header, Index, REDACTED, Recording, Tape};
@@ -159,10 +159,15 @@ pub(super) fn difference(expected: &Value, said: &Value) -> Option<String> {
         }
         (Value::Array(a), Value::Array(b)) => (0..a.len().max(b.len()))
             .find_map(|number| part(a.get(number), b.get(number), &format!("[{number}]"))),
-        // By their texts: -0.0 and 0.0 are equal, and not the same.
-        (a, b) if a.to_string() == b.to_string() => None,
+        (Value::Number(a), Value::Number(b)) if same_number(a, b) => None,
+        (a, b) if a == b && !a.is_number() => None,
         (a, b) => Some(format!(" is {b}, expected {a}")),
     }
+}
+
+/// -0.0 and 0.0 are equal, and not the same; 1 and 1.0 neither.
+fn same_number(a: &Number, b: &Number) -> bool {
+    a == b && a.as_f64().map(f64::to_bits) == b.as_f64().map(f64::to_bits)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Tape {
     /// Makes time and randomness those of the recording, if there is one.
     pub fn time_and_randomness(&self, wasi: &mut WasiCtxBuilder) {
         let Some(seed) = self.seed() else { return };
-        wasi.wall_clock(Wall(self.clone(), WallClock::default()));
+        wasi.wall_clock(Wall(self.clone(), WallClock));
         wasi.monotonic_clock(Monotonic(self.clone(), MonotonicClock::default()));
         wasi.secure_random(numbers(seed, 0));
         wasi.insecure_random(numbers(seed, 1));
