@@ -70,6 +70,9 @@ struct Inner {
     stop: CancellationToken,
 }
 
+/// Plugins of one name that a board can have: what runs, and a second file of the name, which is refused.
+const VERSIONS: usize = 2;
+
 /// The plugins of a board.
 #[derive(Debug)]
 pub struct Seen {
@@ -116,8 +119,9 @@ impl Plugins {
             let (this, name) = (self.clone(), name.to_owned());
             looks.spawn(async move {
                 let mut seen = this.seen(view, until).await;
-                // What else a board has is not held until the last one has answered.
+                // What else a board has is not held until the last one has answered, nor what a stranger repeats.
                 seen.plugins.retain(|plugin| plugin.name.as_str() == name);
+                seen.plugins.truncate(VERSIONS);
                 (number, seen)
             });
         }

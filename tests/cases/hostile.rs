@@ -1,4 +1,4 @@
-//! Hostile plugins that run: each is stopped, or bounded, or told apart, and the rest of the board is reported on time
+//! Hostile plugins that are dropped into the folder of an agent that runs: each is stopped, or bounded, or told apart, and the rest of the board is reported on time
 //! meanwhile. What they do is in `tests/guests`.
 
 use std::time::{Duration, Instant};
@@ -27,7 +27,8 @@ const LONG_REPORT: Duration = Duration::from_secs(1);
 
 #[test]
 fn loops_at_start() {
-    let siege = Siege::with(|plan| plan.plugin("loops-at-start.wasm", LOOPS_AT_START.packed()));
+    let siege = Siege::with(|plan| plan);
+    siege.drop_in("loops-at-start.wasm", &LOOPS_AT_START.packed());
     siege.until_ended("loops-at-start", LATE);
     siege.others_are_on_time();
     siege.until_ended("loops-at-start", LATE);
@@ -37,7 +38,8 @@ fn loops_at_start() {
 fn panics_without_std() {
     const NAME: &str = "panics-without-std";
     const REASON: &str = "trapped: wasm trap: wasm `unreachable` instruction executed";
-    let siege = Siege::with(|plan| plan.plugin("panics-without-std.wasm", PANICS_WITHOUT_STD.packed()));
+    let siege = Siege::with(|plan| plan);
+    siege.drop_in("panics-without-std.wasm", &PANICS_WITHOUT_STD.packed());
     let first = siege.until_ended(NAME, REASON);
     assert!(first.imports.iter().all(|import| import.starts_with("cardcage:")), "{:?}", first.imports);
     siege.others_are_on_time();
@@ -287,10 +289,9 @@ fn reaches_out() {
 /// Compiling is where a plugin can use up a machine before any of it runs.
 #[test]
 fn takes_long_to_compile() {
-    let siege = Siege::with(|plan| plan.plugin("bomb.wasm", crate::bomb::packed("bomb")));
-    // In the first two seconds a report waits for the first sample of every plugin.
-    siege.readings();
-    assert_eq!(siege.agent.plugin("bomb").state, "compiling");
+    let siege = Siege::with(|plan| plan);
+    siege.drop_in("bomb.wasm", &crate::bomb::packed("bomb"));
+    siege.agent.until_plugin("bomb", "compiling");
     siege.others_are_on_time();
     assert_eq!(siege.agent.plugin("bomb").state, "compiling", "the bomb is too small");
 }

@@ -29,13 +29,22 @@ pub(crate) struct Siege {
 }
 
 impl Siege {
-    /// By `HOSTILE` in one of its modes.
+    /// By `HOSTILE` in one of its modes, which comes into the folder of an agent that runs.
     #[track_caller]
     pub(crate) fn by(mode: &str) -> Self {
-        Self::with(|plan| {
-            plan.plugin("hostile.wasm", HOSTILE.packed())
-                .config(&format!("[plugins.settings.hostile]\nmode = \"{mode}\""))
-        })
+        let settings = format!("[plugins.settings.hostile]\nmode = \"{mode}\"");
+        let siege = Self::with(|plan| plan.config(&settings));
+        siege.drop_in("hostile.wasm", &HOSTILE.packed());
+        siege
+    }
+
+    /// Brings a file into the folder at once, as operators do.
+    #[track_caller]
+    pub(crate) fn drop_in(&self, file: &str, bytes: &[u8]) {
+        let folder = self.agent.folder().join("plugins");
+        let new = folder.join(".incoming");
+        std::fs::write(&new, bytes).unwrap();
+        std::fs::rename(new, folder.join(file)).unwrap();
     }
 
     /// By whatever is added to the plan.

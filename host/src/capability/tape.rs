@@ -21,7 +21,7 @@ mod tests;
 mod time;
 
 pub use deck::Tape;
-pub use exchange::{Exchange, REDACTED};
+pub use exchange::{Exchange, REDACTED, is_secret, shown};
 pub use fault::{Fault, Thing};
 pub use guest::Taped;
 pub use player::Index;

@@ -9,16 +9,13 @@ use anyhow::{Result, anyhow};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
-use crate::capability::tape::{Header, Index, REDACTED, Recording, Tape};
+use crate::capability::tape::{Header, Index, REDACTED, Recording, Tape, is_secret};
 use crate::config::Config;
 use crate::error::chain;
 use crate::model::Support;
 use crate::plugin::{
     self, Admitted, BUILT_IN, CallError, Declined, Instance, Kit, LinkedProbe, Package, Sampled, Source,
 };
-
-/// Settings whose names hold one of these are not recorded.
-const SECRETS: [&str; 5] = ["password", "passphrase", "secret", "token", "credential"];
 
 /// A probe that was compiled, and can be started.
 pub(super) struct Rehearsal<'a> {
@@ -82,12 +79,11 @@ impl Run<'_> {
 
 /// Settings as they may be shown to others.
 fn without_secrets(settings: Value) -> Value {
-    let secret = |name: &str| SECRETS.iter().any(|secret| name.to_ascii_lowercase().contains(secret));
     match settings {
         Value::Object(object) => {
-            let member = |(name, value): (String, Value)| match value {
-                Value::String(text) if secret(&name) && !text.is_empty() => (name, REDACTED.into()),
-                value => (name, without_secrets(value)),
+            let member = |(name, value): (String, Value)| match is_secret(&name) {
+                true => (name, hidden(value)),
+                false => (name, without_secrets(value)),
             };
             object.into_iter().map(member).collect()
         }
@@ -96,9 +92,18 @@ fn without_secrets(settings: Value) -> Value {
     }
 }
 
+/// Every text in it replaced, so that it is still of its type.
+fn hidden(value: Value) -> Value {
+    match value {
+        Value::String(text) if !text.is_empty() => REDACTED.into(),
+        Value::Array(list) => list.into_iter().map(hidden).collect(),
+        Value::Object(object) => object.into_iter().map(|(name, value)| (name, hidden(value))).collect(),
+        other => other,
+    }
+}
+
 /// A plugin by its name, or a file.
 pub(super) fn admitted(config: &Config, name: &str) -> Result<Admitted> {
-    let refusal = |refused: plugin::Refused| anyhow!("{} is refused: {}", refused.name, refused.reason);
     let package = package(config, name)?;
     Admitted::new(package, &config.plugins).map_err(refusal)
 }
@@ -116,13 +121,13 @@ pub(super) fn admitted_for(config: &Config, name: &str, recording: &Header) -> R
     })
 }
 
+fn refusal(refused: plugin::Refused) -> anyhow::Error {
+    anyhow!("{} is refused: {}", refused.name, refused.reason)
+}
+
 fn package(config: &Config, name: &str) -> Result<Package> {
-    let refusal = |refused: plugin::Refused| anyhow!("{} is refused: {}", refused.name, refused.reason);
     let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
-    let matching = found.into_iter().find(|plugin| match plugin {
-        Ok(package) => package.name.as_str() == name,
-        Err(refused) => refused.name.as_str() == name,
-    });
+    let matching = found.into_iter().find(|plugin| plugin::name(plugin).as_str() == name);
     match matching {
         Some(plugin) => plugin.map_err(refusal),
         None if Path::new(name).is_file() => {
@@ -191,8 +196,8 @@ mod tests {
 
     #[test]
     fn passwords_in_settings_are_not_recorded() {
-        let settings = json!({"url": "http://a", "Password": "x", "hosts": [{"api_token": "y", "secret": ""}], "secrets": 3});
-        let expected = json!({"url": "http://a", "Password": REDACTED, "hosts": [{"api_token": REDACTED, "secret": ""}], "secrets": 3});
+        let settings = json!({"url": "http://a", "Password": "x", "hosts": [{"api_token": "y", "secret": ""}], "tokens": ["z"], "credentials": {"user": "u"}, "secrets": 3});
+        let expected = json!({"url": "http://a", "Password": REDACTED, "hosts": [{"api_token": REDACTED, "secret": ""}], "tokens": [REDACTED], "credentials": {"user": REDACTED}, "secrets": 3});
         assert_eq!(without_secrets(settings), expected);
     }
 }

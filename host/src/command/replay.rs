@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Value, json};
 
+use super::file;
 use super::plugin::TryArguments;
 use super::rehearsal::{Rehearsal, admitted_for, difference, recorded};
 use super::r#try::runtime;
@@ -90,17 +91,11 @@ fn compare(expected: &[Outcome], samples: &[Outcome]) -> Result<Option<String>> 
 fn accept(path: &Path, samples: &[Outcome]) -> Result<()> {
     let mut text = serde_json::to_string_pretty(samples)?;
     text.push('\n');
-    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+    file::replace(path, text.as_bytes())
 }
 
 fn expect(path: &Path, samples: &[Outcome]) -> Result<()> {
-    let read = || -> Result<Value> {
-        let length = std::fs::metadata(path)?.len();
-        if length > EXPECTED {
-            bail!("it has {length} bytes, and at most {EXPECTED} are read");
-        }
-        Ok(serde_json::from_slice(&std::fs::read(path)?)?)
-    };
+    let read = || -> Result<Value> { Ok(serde_json::from_slice(&file::read(path, EXPECTED)?)?) };
     let expected = read().with_context(|| {
         format!("{} holds no expected samples; --accept writes those of now into it", path.display())
     })?;

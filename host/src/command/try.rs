@@ -81,7 +81,7 @@ pub(super) fn admitted(config: &Config, wanted: &[String]) -> Result<Vec<Admitte
     if wanted.is_empty() {
         let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
         let admit = |package| Admitted::new(package, &config.plugins);
-        // Those that are refused are what `plugin list` and `check` are for.
+        // Those that are refused are what `plugin list` and `cardcage-agent check` are for.
         return Ok(found.into_iter().filter_map(|plugin| plugin.and_then(admit).ok()).collect());
     }
     wanted.iter().map(|name| rehearsal::admitted(config, name)).collect()

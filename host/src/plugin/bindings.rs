@@ -37,7 +37,7 @@ pub mod probe_0_1 {
     });
 }
 
-/// The same for deploy backends. What probes have too is theirs.
+/// Those of deploy backends. What probes have too is theirs.
 pub mod deploy {
     wasmtime::component::bindgen!({
         path: ["../wit/types", "../wit/host", "../wit/deploy"],
@@ -63,7 +63,7 @@ pub mod deploy {
     });
 }
 
-/// The same for tasks.
+/// Those of tasks.
 pub mod task {
     wasmtime::component::bindgen!({
         path: ["../wit/types", "../wit/host", "../wit/task"],

@@ -110,12 +110,17 @@ pub enum PushError {
     Stuck,
 }
 
+/// Looks at once.
+const LOOKS: usize = 4;
+
 /// What takes them. A clone is the same.
 #[derive(Debug, Clone)]
 pub struct Pushes {
     folder: Arc<Folder>,
     /// One at a time.
     turn: Arc<Semaphore>,
+    /// Looks at what is there, which wait for nobody's push.
+    looks: Arc<Semaphore>,
 }
 
 /// A file that is coming in. It is thrown away unless [`Push::end`] is called.
@@ -138,33 +143,38 @@ impl Pushes {
         // The second is what `Config::check` sees to; nobody gets in if it does not.
         let on = config.plugins.push && config.plugins.policy() == config::Policy::Require;
         let folder = Folder::new(config.plugin_dir(), &config.state_dir, config.plugins.clone());
-        on.then(|| Self { folder: Arc::new(folder), turn: Arc::new(Semaphore::new(1)) })
+        on.then(|| Self {
+            folder: Arc::new(folder),
+            turn: Arc::new(Semaphore::new(1)),
+            looks: Arc::new(Semaphore::new(LOOKS)),
+        })
     }
 
     /// Begins to take a file.
     pub fn begin(&self, file: FileName) -> Result<Push, PushError> {
         let (pieces, coming) = mpsc::channel(PIECES);
-        let done = self.aside(move |folder| folder.put(&file, coming))?;
+        let done = self.aside(&self.turn, move |folder| folder.put(&file, coming))?;
         Ok(Push { pieces, done })
     }
 
     /// What lies there.
     pub async fn held(&self, file: FileName) -> Result<Held, PushError> {
-        wait(self.aside(move |folder| folder.held(&file))?).await
+        wait(self.aside(&self.looks, move |folder| folder.held(&file))?).await
     }
 
     /// Puts back what the file held before this was pushed, or removes it where there was none. What it holds then.
     pub async fn take_back(&self, file: FileName, pushed: Digest) -> Result<Option<Digest>, PushError> {
-        wait(self.aside(move |folder| folder.take_back(&file, pushed))?).await
+        wait(self.aside(&self.turn, move |folder| folder.take_back(&file, pushed))?).await
     }
 
     /// Does it on a thread of its own, which nobody waits for when the agent stops.
     fn aside<T: Send + 'static>(
         &self,
+        turns: &Arc<Semaphore>,
         work: impl FnOnce(&Folder) -> Result<T, PushError> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<T, PushError>>, PushError> {
         let turn: OwnedSemaphorePermit =
-            Arc::clone(&self.turn).try_acquire_owned().map_err(|_| PushError::Busy)?;
+            Arc::clone(turns).try_acquire_owned().map_err(|_| PushError::Busy)?;
         let (reply, done) = oneshot::channel();
         let folder = Arc::clone(&self.folder);
         let run = move || {

@@ -168,6 +168,10 @@ impl Tasks {
         let (description, arguments) = offer.asked(task, arguments)?;
         let run = Arc::new(Run::new(&offer, description));
         self.admit(&run)?;
+        // Either whoever takes the plugin away sees the run, or this sees that it is gone.
+        if !locked(&self.0.offers).contains_key(&PluginName::from(plugin)) {
+            run.cancel("its plugin was removed");
+        }
         let (carried, shared) = (Arc::clone(&run), Arc::clone(&self.0));
         let carry = move || carried.carry_out(&offer, &arguments, &shared.stop);
         if let Err(error) = thread::Builder::new().name("task".into()).spawn(carry) {
@@ -326,7 +330,7 @@ impl Run {
                     Err(error) if error.code == "cancelled" && self.progress.is_cancelled() => self.was_cancelled(),
                     Err(error) => Phase::Failed(error),
                 },
-                () = async { self.progress.cancelled().await; tokio::time::sleep(CLEAN_UP).await } => self.was_cancelled(),
+                () = overdue(&self.progress) => self.was_cancelled(),
                 () = stop.cancelled() => Phase::Cancelled("the agent stops"),
             }
         });
@@ -383,6 +387,12 @@ pub(super) async fn describe(
     linked.describe(&kit.runtime, capabilities, &plugin.settings).await
 }
 
+/// Once a run that was cancelled has had its time to clean up.
+async fn overdue(progress: &Progress) {
+    progress.cancelled().await;
+    tokio::time::sleep(CLEAN_UP).await;
+}
+
 /// Runs one task outside of any agent: for a vendor who tries a plugin. What it says goes to `progress`.
 pub async fn try_task(
     kit: &Arc<Kit>,
@@ -398,7 +408,10 @@ pub async fn try_task(
     let descriptions = describe(kit, &linked, &plugin, &senses).await.map_err(|error| error.to_string())?;
     let offer = Offer { plugin, kit: Arc::clone(kit), senses, descriptions };
     let (description, arguments) = offer.asked(task, arguments).map_err(|error| error.to_string())?;
-    let answer = offer.carry_out((task, description.long), &arguments, progress).await;
+    let answer = tokio::select! {
+        answer = offer.carry_out((task, description.long), &arguments, progress) => answer,
+        () = overdue(progress) => return Err("was cancelled".to_owned()),
+    };
     answer.map_err(|error| error.to_string())
 }
 

@@ -1,4 +1,4 @@
-//! Which request gets which answer. All but those about deploys and tasks are made from what is known already.
+//! Which request gets which answer. All but those about deploys, tasks and pushed plugins are made from what is known already.
 
 use std::net::IpAddr;
 

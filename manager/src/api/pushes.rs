@@ -58,7 +58,7 @@ pub(super) struct How {
     max_failures: Option<usize>,
     /// Seconds until it must run on a board, at most 1800; 60 by default.
     timeout_s: Option<u64>,
-    /// Boards at once, at most 64; 16 by default.
+    /// Boards at once, at most 64; 16 by default. Fewer while it runs on few.
     at_once: Option<usize>,
 }
 
@@ -219,9 +219,13 @@ fn canary(api: &Api, how: &How, boards: Vec<String>) -> Result<(BoardId, Vec<Boa
         (status = 503, body = Problem, content_type = "application/problem+json")
     )
 )]
-pub(super) async fn list(State(api): State<Api>) -> Json<PluginPushes> {
-    let pushes = api.plugins.pushes();
-    Json(PluginPushes { pushes: pushes.iter().map(show::push).collect() })
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(allowance): Extension<Allowance>,
+) -> Result<Json<PluginPushes>, Problem> {
+    let plugins = api.plugins.clone();
+    let list = move || Ok(Json(PluginPushes { pushes: plugins.pushes().iter().map(show::push).collect() }));
+    api.turns.make(&allowance, list).await
 }
 
 /// One push: how far it is, and what has become of it on each board.

@@ -238,9 +238,13 @@ impl Push {
         self.boards.iter().filter(|board| board.fate.is_failure()).count()
     }
 
-    /// The next board that it is to be brought to, unless too many have failed.
+    /// The next board that it is to be brought to, unless too many have failed. No more boards have it under way than may
+    /// still fail, or than it runs on by now: a version that only the canary copes with is found out by few.
     pub fn next(&self) -> Option<&BoardId> {
-        let goes_on = self.stage == Stage::Rolling && self.failures() <= self.max_failures;
+        let count = |fate| self.boards.iter().filter(|board| board.fate == fate).count();
+        let may_fail = (self.max_failures + 1).saturating_sub(self.failures());
+        let room = may_fail.max(count(Fate::Running));
+        let goes_on = self.stage == Stage::Rolling && may_fail > 0 && count(Fate::UnderWay) < room;
         let waiting = self.boards.iter().find(|board| board.fate == Fate::Waiting);
         waiting.filter(|_| goes_on).map(|board| &board.board)
     }

@@ -29,8 +29,8 @@ const EVERY: Duration = Duration::from_millis(500);
 const ASK: Duration = Duration::from_secs(20);
 const PUT: Duration = Duration::from_secs(5 * 60);
 
-/// An agent that takes another plugin at this moment is asked again so often, with this pause.
-const BUSY_TRIES: u32 = 10;
+/// An agent that takes another plugin at this moment is asked again for as long as that may take, with this pause.
+const BUSY: Duration = PUT;
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is pushed.
@@ -163,15 +163,15 @@ impl Plugins {
         body: Bytes,
         deadline: Duration,
     ) -> Result<Vec<u8>, Trouble> {
-        let mut tries = 0;
+        let until = Instant::now() + deadline + BUSY;
         loop {
             let (method, path, body) = (method.clone(), path.clone(), body.clone());
+            let deadline = deadline.min(until.saturating_duration_since(Instant::now()));
             let call = Call { method, path, body, deadline, limit: plugins::PUSH_LIMIT };
             let answer = self.0.agents.call(agent, call).await;
             match answer {
                 Ok(Answer { status: 200, body }) => return Ok(body),
-                Ok(Answer { status: 503, .. }) if tries < BUSY_TRIES => {
-                    tries += 1;
+                Ok(Answer { status: 503, .. }) if Instant::now() + BUSY_PAUSE < until => {
                     sleep(BUSY_PAUSE).await;
                 }
                 answer => return Err(trouble(agent, answer)),

@@ -1,4 +1,4 @@
-//! One push: the canary first, and once it runs there the others, so many at once, until too many have failed.
+//! One push: the canary first, and once it runs there the others, more at once the more it runs on, until too many have failed.
 //!
 //! ```text
 //! Canary ──runs there──▶ Rolling ──all have it, but for those that may fail──▶ Done

@@ -17,10 +17,10 @@ pub const PUSH_LIMIT: usize = 64 << 10;
 const PLUGINS: usize = 256;
 
 /// Texts that are kept of each list of one plugin.
-const TEXTS: usize = 64;
+const TEXTS: usize = 16;
 
 /// Longest reason for a refusal that is kept, in bytes.
-const DETAIL: usize = 1024;
+const DETAIL: usize = 256;
 
 #[derive(Deserialize)]
 struct Entry {

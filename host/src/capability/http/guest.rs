@@ -11,7 +11,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpH
 
 use super::real::{Client, Connection, HttpError, Pace};
 use crate::capability::Patience;
-use crate::capability::tape::{Exchange, Tape};
+use crate::capability::tape::{Exchange, Tape, shown};
 use crate::plugin::bindings::cardcage::types::errors as wit;
 
 /// The longest that a request may take, whatever the deadline of the call.
@@ -122,7 +122,7 @@ fn in_words(word: &str, said: String) -> Error {
 /// One request whose answer is recorded, or comes from a recording. What the request carries is no part of it: there may
 /// be passwords in it.
 async fn taped(tape: Tape, client: Client, request: Request<WasiBody>, pace: Pace) -> Answer {
-    let asked = tape.asked([request.method().as_str(), &request.uri().to_string()]);
+    let asked = tape.asked([request.method().as_str(), &shown(&request.uri().to_string())]);
     let live = async {
         let exchanged = exchange(client, request, pace).await;
         exchanged.map_err(|error| wit::Error::new(error.word(), error.said()))

@@ -10,6 +10,26 @@ const SECRET: [&str; 2] = ["set-cookie", "x-auth-token"];
 /// What stands for them.
 pub const REDACTED: &str = "redacted";
 
+/// What has one of these in its name is a secret: a setting, or a parameter of an address.
+const SECRETS: [&str; 9] =
+    ["password", "passwd", "passphrase", "secret", "token", "credential", "api_key", "apikey", "community"];
+
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRETS.iter().any(|secret| name.contains(secret))
+}
+
+/// An address without the secrets in its parameters.
+pub fn shown(address: &str) -> String {
+    let Some((place, parameters)) = address.split_once('?') else { return address.to_owned() };
+    let shown = |parameter: &str| match parameter.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}={REDACTED}"),
+        _ => parameter.to_owned(),
+    };
+    let parameters: Vec<String> = parameters.split('&').map(shown).collect();
+    format!("{place}?{}", parameters.join("&"))
+}
+
 /// The answer to one request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,5 +75,16 @@ impl Exchange {
             Body::Text(text) => text.into(),
             Body::Bytes(bytes) => bytes.into(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_an_address_are_not_shown() {
+        assert_eq!(shown("http://a/b"), "http://a/b");
+        assert_eq!(shown("http://a/b?x=1&Access_Token=abc&y"), "http://a/b?x=1&Access_Token=redacted&y");
     }
 }

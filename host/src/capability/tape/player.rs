@@ -140,7 +140,7 @@ impl Player {
         };
         let later = every.saturating_mul(self.beyond);
         let last = self.clocks.get(clock).copied().unwrap_or_default();
-        let now = said.map_or(last + MOMENT, |said| said.saturating_add(later).max(last));
+        let now = said.map_or(last.saturating_add(MOMENT), |said| said.saturating_add(later).max(last));
         self.clocks.insert(clock, now);
         now
     }

@@ -35,7 +35,7 @@ pub struct Header {
     pub digest: String,
     /// The agent's version.
     pub agent: String,
-    /// Of the board, as `uname -m` says it.
+    /// Of the agent that recorded, such as `x86_64` or `aarch64`.
     pub architecture: String,
     /// Time between two samples.
     pub every_ms: u64,
@@ -132,8 +132,8 @@ enum Line {
 pub enum RecordingError {
     #[error("{} cannot be read", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} cannot be written", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    #[error("the recording cannot be written")]
+    Write(#[source] io::Error),
     #[error("{} is no recording of a plugin: line {line}", path.display())]
     Line { path: PathBuf, line: usize, source: serde_json::Error },
     #[error("{} is no recording of a plugin: {what}", path.display())]
@@ -151,16 +151,20 @@ impl Recording {
         self.sections.push(Section { stage, calls: Vec::new(), outcome: None });
     }
 
-    /// Adds a call to the stage under way. Once it is too large nothing more is added, and [`Recording::write`] says so.
+    /// Adds a call to the stage under way. Once it is too large nothing more is added, and [`Recording::complete`] says so.
     pub fn add(&mut self, call: Call) {
-        self.size += (call.answer.get().len() + 64) as u64;
+        self.size += (call.answer.get().len() + call.asked.to_string().len() + 64) as u64;
         if let (Some(section), true) = (self.sections.last_mut(), self.size <= MOST) {
             section.calls.push(call);
         }
     }
 
     pub fn end(&mut self, outcome: Outcome) {
-        if let Some(section) = self.sections.last_mut() {
+        self.size += match &outcome {
+            Outcome::Sample(sample) => sample.to_string().len() as u64,
+            _ => 64,
+        };
+        if let (Some(section), true) = (self.sections.last_mut(), self.size <= MOST) {
             section.outcome = Some(outcome);
         }
     }
@@ -184,18 +188,15 @@ impl Recording {
         if self.size > MOST { Err(RecordingError::TooLarge) } else { Ok(()) }
     }
 
+    /// The file's content.
+    ///
     /// # Errors
-    /// It is too large, or cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), RecordingError> {
+    /// It is too large.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, RecordingError> {
         self.complete()?;
-        let new = path.with_added_extension("new");
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&new)?;
-            self.lines(&mut io::BufWriter::new(&mut file))?;
-            file.sync_all()?;
-            std::fs::rename(&new, path)
-        };
-        write().map_err(|source| RecordingError::Write { path: path.to_owned(), source })
+        let mut bytes = Vec::new();
+        self.lines(&mut bytes).map_err(RecordingError::Write)?;
+        Ok(bytes)
     }
 
     fn lines(&self, out: &mut impl Write) -> io::Result<()> {
@@ -213,7 +214,7 @@ impl Recording {
                 line(&Line::Outcome(outcome.clone()))?;
             }
         }
-        out.flush()
+        Ok(())
     }
 
     /// # Errors

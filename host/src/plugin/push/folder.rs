@@ -27,7 +27,7 @@ use crate::plugin::Admitted;
 use crate::plugin::folder::{FILES_LIMIT, names};
 use crate::plugin::package::{Package, PackageError, Source, read_from};
 
-/// Longest record that is read: as many lines as the folder may have files, with the longest names.
+/// Longest record that is read: more than a line for each file that the folder may have, with the longest name.
 const RECORD: u64 = 512 << 10;
 
 /// The plugin folder, for who pushes.
@@ -127,9 +127,12 @@ impl Folder {
         let kept = self.aside.join(file.as_str());
         remove(&kept)?;
         if line.before.is_some() {
-            // Where the file system has no links, a copy.
-            let linked = fs::hard_link(&path, &kept).or_else(|_| fs::copy(&path, &kept).map(drop));
-            linked.map_err(io("keep", &path))?;
+            // What a link leads to, since a link would lead elsewhere from there. Where the file system has no hard links, a
+            // copy.
+            let real = fs::canonicalize(&path).map_err(io("keep", &path))?;
+            let linked = fs::hard_link(&real, &kept).or_else(|_| fs::copy(&real, &kept).map(drop));
+            linked.and_then(|()| File::open(&kept)?.sync_all()).map_err(io("keep", &kept))?;
+            sync(&self.aside)?;
         }
         fs::rename(draft, &path).map_err(io("write", &path))?;
         sync(&self.folder)

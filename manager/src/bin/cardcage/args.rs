@@ -170,7 +170,7 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
 
-    /// Boards at once, at most 64.
+    /// Boards at once, at most 64; fewer while it runs on few.
     #[arg(long, value_name = "NUMBER", default_value_t = 16)]
     pub(crate) at_once: usize,
 }
