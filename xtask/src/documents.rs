@@ -45,7 +45,7 @@ pub fn test() -> Result<()> {
     }
     ["acme-cpld", "acme-kit"].iter().try_for_each(|plugin| {
         let mut clippy = cargo(["clippy", "--all-targets", "--", "--deny", "warnings"]);
-        run(clippy.current_dir(machine.home().join(plugin)).env_remove("CARGO_TARGET_DIR"))
+        run(clippy.current_dir(machine.home().join(plugin)).env("CARGO_TARGET_DIR", machine.built()))
     })
 }
 
@@ -76,6 +76,11 @@ impl Machine {
         Ok(machine)
     }
 
+    /// What all projects are built in, so that their dependencies are built once.
+    fn built(&self) -> PathBuf {
+        self.root.join("target")
+    }
+
     fn home(&self) -> PathBuf {
         self.root.join("home")
     }
@@ -90,7 +95,7 @@ impl Machine {
         let mut shell = Command::new("timeout");
         shell.args(["--foreground", "--kill-after=30s", DEADLINE, "sh"]).arg(&script).current_dir(root());
         shell.env("PATH", std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path)))?);
-        shell.env("ROOT", &self.root).env_remove("CARGO_TARGET_DIR");
+        shell.env("ROOT", &self.root).env("CARGO_TARGET_DIR", self.built());
         shell.env("CARDCAGE_MANAGER", format!("http://{}:{}", Ipv4Addr::LOCALHOST, self.manager));
         run(&mut shell)
     }
@@ -138,6 +143,7 @@ impl Machine {
         command
             .replace("~/cardcage/target/debug", &executables)
             .replace("target/release", &executables)
+            .replace("target/wasm32-wasip2", &below("target/wasm32-wasip2"))
             .replace("~/", &below("home/"))
             .replace("/etc/", &below("etc/"))
             .replace("/usr/bin/", &below("usr/bin/"))
