@@ -231,7 +231,8 @@ fn an_agent_takes_nothing_but_a_plugin_into_its_folder() {
         "a%00.wasm",
         &format!("{}.wasm", "a".repeat(251)),
     ] {
-        let answer = put(service, &format!("/plugins/{name}"), &plugin).unwrap();
+        // Nothing in the body: an answer can be lost with a connection that is closed before all was read.
+        let answer = put(service, &format!("/plugins/{name}"), b"").unwrap();
         assert!(answer.status == 400 || answer.status == 404 || answer.status == 405, "{name}: {answer:?}");
     }
     // What is announced as too long is not read.

@@ -126,7 +126,8 @@ fn expected_samples_in_a_file_make_it_a_test() {
 fn time_and_randomness_are_recorded_too() {
     let bench = Bench::new();
     let plugin = bench.guest(HOSTILE);
-    let plan = || bench.world.agent().config("[plugins.settings.hostile]\nmode = \"tells-time\"");
+    let plan =
+        || bench.world.agent().config(&format!("[plugins.settings.hostile]\nmode = {:?}", "tells-time"));
     let recording = bench.record(plan(), &plugin);
     let said = bench.replay(&plugin, &recording);
     assert_eq!(said["like_recorded"], true, "{said}");

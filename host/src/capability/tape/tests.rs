@@ -1,3 +1,5 @@
+//! Answers are found again, whatever is asked and whatever is in a file.
+
 use std::sync::Arc;
 use std::time::Duration;
 
