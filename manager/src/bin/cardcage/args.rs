@@ -127,7 +127,7 @@ pub(crate) enum PluginsCommand {
     ///
     /// Where it fails it is taken back, and what ran before goes on. It stops when the canary does not take it, or more boards
     /// than may fail; the exit status is then 1. It goes on if this command is ended. Agents take only what a key that they
-    /// trust signed, and only with `push = true` in [plugins] of their configuration.
+    /// trust signed, and only with `push = true` in `[plugins]` of their configuration.
     Push(PushArgs),
     /// List the last pushes, and how far they are.
     Pushes,
