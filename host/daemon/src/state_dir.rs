@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg};
@@ -12,6 +14,10 @@ use nix::unistd::{AccessFlags, faccessat, geteuid};
 
 /// The file that is locked. Nothing is ever written to it.
 const LOCK: &str = "lock";
+/// Longest time that the lock of a process that was killed outlives it.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+/// How often it is looked whether it is free.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +69,14 @@ impl StateDir {
         // A link that somebody put there is not followed.
         let mut open = OpenOptions::new();
         let open = open.write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW);
-        match lock(open.open(&file).map_err(failed("cannot open", &file))?, &file)? {
-            Some(lock) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            None => Err(StateDirError::Taken(path.to_owned())),
+        // A process that was killed while it started another leaves the lock to that one, until it has become what it is to be.
+        let until = Instant::now() + LEFT_BEHIND;
+        loop {
+            match lock(open.open(&file).map_err(failed("cannot open", &file))?, &file)? {
+                Some(lock) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                None if Instant::now() < until => sleep(LOOK),
+                None => return Err(StateDirError::Taken(path.to_owned())),
+            }
         }
     }
 
