@@ -122,6 +122,16 @@ fn expected_samples_in_a_file_make_it_a_test() {
     assert!(complaint.contains("[1].sample.sensors[0].value is"), "{complaint}");
 }
 
+/// Made on x86-64 with `plugin record` and `--accept`: wherever these tests run, the samples are the same to the last bit.
+#[test]
+fn a_recording_that_was_made_elsewhere_says_here_what_it_said_there() {
+    let bench = Bench::new();
+    let file = |name: &str| format!("{PHYTIUM}/hwmon.{name}");
+    let (recording, expected) = (file("recording"), file("expected.json"));
+    let tried = bench.plugin(None, &["try", "hwmon", "--replay", &recording, "--expect", &expected]);
+    assert!(said(&tried).contains("bit for bit"), "{tried:?}");
+}
+
 #[test]
 fn time_and_randomness_are_recorded_too() {
     let bench = Bench::new();
