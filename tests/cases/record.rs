@@ -1,5 +1,6 @@
 //! What a probe was told is recorded, and played where there is no such board; and what the conformance suite finds.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -89,6 +90,8 @@ fn a_recorded_board_says_the_same_bit_for_bit_when_it_is_gone() {
     let folder = copy(&bench.world, PHYTIUM);
     let recording = bench.record(bench.world.agent().replaying(&folder), "hwmon");
     std::fs::remove_dir_all(folder).unwrap();
+    let mode = std::fs::metadata(&recording).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "what only the agent could read is not for everybody");
     let said = bench.replay("hwmon", &recording);
     assert_eq!(
         (&said["like_recorded"], said["samples"].as_array().unwrap().len()),

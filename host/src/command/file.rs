@@ -19,11 +19,19 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Who may read a file that is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum For {
+    Everybody,
+    /// For what only its user could read before.
+    Owner,
+}
+
 /// At once and for good: an agent whose folder it lies in never sees half of it, nor does anybody after a power cut.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8], readers: For) -> Result<()> {
     let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
     let new = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let written = write(&new, bytes).and_then(|()| std::fs::rename(&new, path));
+    let written = write(&new, bytes, readers).and_then(|()| std::fs::rename(&new, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&new);
     }
@@ -33,9 +41,14 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8], readers: For) -> io::Result<()> {
+    let mode = match readers {
+        For::Everybody => 0o666,
+        For::Owner => 0o600,
+    };
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).custom_flags(O_NOFOLLOW).open(path)?;
+    options.write(true).create(true).truncate(true).mode(mode).custom_flags(O_NOFOLLOW);
+    let mut file = options.open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

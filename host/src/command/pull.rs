@@ -11,7 +11,7 @@ use cardcage_compile::PLUGIN_LIMIT;
 use clap::Args;
 use serde_json::json;
 
-use super::file;
+use super::file::{self, For};
 use super::plugin::ConfigFile;
 use crate::capability::mechanisms::credentials;
 use crate::config::Config;
@@ -131,7 +131,7 @@ fn put(file: &Path, bytes: &[u8]) -> Result<bool> {
     if file.is_file() && file::read(file, PLUGIN_LIMIT).is_ok_and(|there| there == bytes) {
         return Ok(false);
     }
-    file::replace(file, bytes).map(|()| true)
+    file::replace(file, bytes, For::Everybody).map(|()| true)
 }
 
 /// What is told.

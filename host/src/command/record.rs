@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use tokio::time::sleep;
 
-use super::file;
+use super::file::{self, For};
 use super::plugin::RecordArguments;
 use super::rehearsal::{Failure, Rehearsal, admitted};
 use super::r#try::runtime;
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &RecordArguments) -> Result<()> {
     runtime.shutdown_background();
     let path = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.recording")));
     // What a failing probe was told before it failed is what its author wants most.
-    file::replace(&path, &recording.to_bytes()?)?;
+    file::replace(&path, &recording.to_bytes()?, For::Owner)?;
     let mut out = std::io::stdout().lock();
     writeln!(
         out,

@@ -58,7 +58,7 @@ impl<'a> Rehearsal<'a> {
     pub fn tape(&self, every: Duration) -> Tape {
         let package = self.plugin.package();
         Tape::recording(Header {
-            format: 0,
+            format: Recording::FORMAT,
             plugin: package.name.to_string(),
             version: package.manifest.version.to_string(),
             digest: package.digest.to_string(),

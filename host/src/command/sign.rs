@@ -11,7 +11,7 @@ use cardcage_manifest::Plugin;
 use cardcage_signature::{Encoding, PublicKey, SecretKey, VerifyError, sign, signers, verify};
 use clap::Args;
 
-use super::file::{read, replace};
+use super::file::{For, read, replace};
 use super::plugin::ConfigFile;
 
 /// Longest key file, in bytes.
@@ -78,7 +78,7 @@ pub fn sign_file(arguments: &SignArguments) -> Result<()> {
         plugin.display()
     );
     let output = output.as_deref().unwrap_or(plugin);
-    replace(output, &signed)?;
+    replace(output, &signed, For::Everybody)?;
     Ok(writeln!(io::stdout(), "{} is signed by {}", output.display(), key.public())?)
 }
 

@@ -9,8 +9,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// The format that is written, and read.
-const FORMAT: u32 = 1;
 /// Largest recording, in bytes.
 const MOST: u64 = 64 << 20;
 
@@ -143,8 +141,11 @@ pub enum RecordingError {
 }
 
 impl Recording {
+    /// The format that is written, and read.
+    pub const FORMAT: u32 = 1;
+
     pub fn new(header: Header) -> Self {
-        Self { header: Header { format: FORMAT, ..header }, sections: Vec::new(), size: 0 }
+        Self { header, sections: Vec::new(), size: 0 }
     }
 
     pub fn begin(&mut self, stage: Stage) {
@@ -239,9 +240,9 @@ impl Recording {
         let Some(Line::Recording(header)) = next()? else {
             return Err(shape("it does not begin with what it is a recording of"));
         };
-        if header.format != FORMAT {
-            let format = header.format;
-            return Err(shape(&format!("it has format {format}, and this agent reads format {FORMAT}")));
+        if header.format != Self::FORMAT {
+            let (format, ours) = (header.format, Self::FORMAT);
+            return Err(shape(&format!("it has format {format}, and this agent reads format {ours}")));
         }
         let mut recording = Self::new(header);
         while let Some(line) = next()? {

@@ -14,7 +14,7 @@ type Text = Result<String, Error>;
 
 fn header() -> Header {
     Header {
-        format: 0,
+        format: Recording::FORMAT,
         plugin: "probe".to_owned(),
         version: "1.0.0".to_owned(),
         digest: String::new(),
