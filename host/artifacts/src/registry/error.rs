@@ -31,6 +31,15 @@ pub enum PullError {
         /// Host and port.
         registry: String,
     },
+    /// It is on the loopback and speaks http, and there are credentials for it.
+    #[error(
+        "{registry} speaks http, and whoever listens there would learn the password of [deploy.registries.{registry:?}]; let \
+         it speak https, or say --plain-http"
+    )]
+    InTheClear {
+        /// Host and port.
+        registry: String,
+    },
     /// The reference leads to nothing.
     #[error("{what}: not there; look at the tag or digest, and at the name of the repository")]
     Absent {

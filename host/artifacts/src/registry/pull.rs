@@ -31,7 +31,8 @@ pub struct Pull<'a> {
     pub credentials: Option<&'a Credentials>,
     /// Certificates that https trusts beside the system's. PEM.
     pub ca: Option<&'a Path>,
-    /// http instead of https, also to where tokens are made. On the loopback the registry is asked which it speaks.
+    /// http instead of https, also to where tokens are made. On the loopback the registry is asked which it speaks; there
+    /// http is spoken without being asked for, but not with credentials.
     pub plain_http: bool,
     /// Longest component, in bytes.
     pub limit: u64,

@@ -1,7 +1,8 @@
 //! One conversation with a registry: its scheme, who asks, and GETs that are tried again.
 //!
 //! Credentials go to the registry, or to where it says that tokens are made, and nowhere else: an address that a redirect
-//! leads to gets none ([`Url::join`]). They go in the clear only where the registry is spoken to in the clear.
+//! leads to gets none ([`Url::join`]). They go in the clear only where that was asked for: whoever takes a port of the
+//! loopback while the registry is down would else learn them.
 
 use std::io::Read as _;
 use std::thread;
@@ -61,6 +62,9 @@ impl<'a> Session<'a> {
     ) -> Result<Self, PullError> {
         let plain = reference.address("http")?;
         let in_the_clear = plain_http || plain.is_loopback() && speaks_http(&client, &plain);
+        if in_the_clear && !plain_http && credentials.is_some() {
+            return Err(PullError::InTheClear { registry: reference.registry().to_owned() });
+        }
         let base = if in_the_clear { plain } else { reference.address("https")? };
         Ok(Self { client, reference, credentials, plain_http, base, authorization: None })
     }

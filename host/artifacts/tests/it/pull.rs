@@ -63,7 +63,8 @@ fn plain(component: &[u8]) -> Shelf {
 
 fn ask(server: &Server, rest: &str, credentials: Option<&Credentials>) -> Result<Component, PullError> {
     let reference: Reference = format!("127.0.0.1:{}/vendor/probe{rest}", server.port()).parse().unwrap();
-    pull(&Pull { reference: &reference, credentials, ca: None, plain_http: false, limit: LIMIT })
+    let plain_http = credentials.is_some();
+    pull(&Pull { reference: &reference, credentials, ca: None, plain_http, limit: LIMIT })
 }
 
 #[track_caller]
@@ -191,11 +192,11 @@ fn a_token_is_fetched_for_this_repository_alone() {
     let asked = server.asked();
     let paths: Vec<_> = asked.iter().map(|asked| asked.path.as_str()).collect();
     let token = "/token?x=1&service=a%20b&scope=repository%3Avendor%2Fprobe%3Apull";
-    assert_eq!(paths[1..4], ["/v2/vendor/probe/manifests/1", token, "/v2/vendor/probe/manifests/1"]);
+    assert_eq!(paths[..3], ["/v2/vendor/probe/manifests/1", token, "/v2/vendor/probe/manifests/1"]);
     // The password went to where tokens are made, the token to the registry.
     let with =
         |header: &str| asked.iter().filter(|asked| asked.header("authorization") == Some(header)).count();
-    assert_eq!((with(JOE), with("Bearer for-probe"), paths.len()), (1, 2, 5));
+    assert_eq!((with(JOE), with("Bearer for-probe"), paths.len()), (1, 2, 4));
 
     let open = guarded(plain(b"component"), "http://HOST/token?", None);
     assert_eq!(ask(&open, ":1", None).unwrap().bytes, b"component");
@@ -208,16 +209,27 @@ fn a_token_is_fetched_for_this_repository_alone() {
 }
 
 #[test]
+fn a_password_goes_in_the_clear_only_where_that_was_asked_for() {
+    let server = guarded(plain(b"component"), "http://HOST/token?", Some(JOE));
+    let reference: Reference = format!("127.0.0.1:{}/vendor/probe:1", server.port()).parse().unwrap();
+    let joe = joe();
+    let request =
+        Pull { reference: &reference, credentials: Some(&joe), ca: None, plain_http: false, limit: LIMIT };
+    let error = pull(&request).map(|_| ()).unwrap_err();
+    assert!(matches!(error, PullError::InTheClear { .. }), "{error}");
+    assert!(server.asked().iter().all(|asked| asked.header("authorization").is_none()));
+}
+
+#[test]
 fn tokens_are_not_asked_for_in_the_clear_elsewhere_nor_of_what_makes_none() {
     let joe = joe();
-    for (realm, reason) in [
-        ("http://192.0.2.1/token", "in the clear"),
-        ("ftp://HOST/token", "only http and https"),
-        ("http://HOST/v2/", "wants to know who asks"),
-        ("http://HOST/token?", "refused with 401"),
+    for (realm, who, reason) in [
+        ("http://192.0.2.1/token", None, "in the clear"),
+        ("ftp://HOST/token", Some(&joe), "only http and https"),
+        ("http://HOST/v2/", None, "wants to know who asks"),
+        ("http://HOST/token?", Some(&joe), "refused with 401"),
     ] {
         let server = guarded(plain(b"component"), realm, Some("Basic somebody-else"));
-        let who = (realm != "http://HOST/v2/").then_some(&joe);
         let error = ask(&server, ":1", who).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(reason), "{realm}: {error}");
     }
