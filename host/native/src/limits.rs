@@ -15,6 +15,10 @@ pub const BUFFERS: usize = 64 << 10;
 /// Bytes of a text that a function returns.
 pub const TEXT: usize = 4 << 10;
 
+/// Bytes of writable memory of the helper, all its libraries together. What would take more is refused to the library, which
+/// may crash of it.
+pub const MEMORY: u64 = 512 << 20;
+
 /// Bytes of a library's name.
 pub const NAME: usize = 1_024;
 /// Bytes of a symbol.

@@ -8,6 +8,8 @@ use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal,
 use rustix::stdio::{dup2_stdin, dup2_stdout, stdin};
 use rustix::thread::set_no_new_privs;
 
+use cardcage_native::limits::MEMORY;
+
 use super::{Failed, foreign};
 
 /// The agent's socket, which no library finds at a number that it expects.
@@ -16,6 +18,10 @@ pub fn confine() -> Result<UnixStream, Failed> {
     step("privileges cannot be given up", set_no_new_privs(true))?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     step("core dumps cannot be turned off", setrlimit(Resource::Core, none))?;
+    let memory = Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) };
+    step("memory cannot be limited", setrlimit(Resource::Data, memory))?;
+    // Where the board has too little, this process goes before the agent and its deployments. A kernel may not let it say so.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let socket: OwnedFd = step("the socket cannot be moved", rustix::io::fcntl_dupfd_cloexec(stdin(), 3))?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let null = step("/dev/null cannot be opened", null)?;

@@ -167,6 +167,15 @@ async fn the_process_has_nothing_that_it_does_not_need() {
 }
 
 #[tokio::test]
+async fn a_library_gets_so_much_memory_and_no_more() {
+    let stub = Stub::open().await;
+    for (mebibytes, given) in [(128, 1), (600, 0), (128, 1)] {
+        assert_eq!(stub.number("takes", &[s32(mebibytes)]).await, Ok(given), "{mebibytes} MiB");
+    }
+    assert_eq!(stub.number("dies_first", &[]).await, Ok(1000));
+}
+
+#[tokio::test]
 async fn descriptors_that_the_agent_inherited_are_not_the_librarys() {
     // Not closed on exec, like those of a service manager.
     let (read, _write) = rustix::pipe::pipe().unwrap();

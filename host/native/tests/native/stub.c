@@ -125,3 +125,16 @@ int confined(void) {
   prctl(PR_GET_PDEATHSIG, &signal);
   return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && core.rlim_max == 0 && signal == SIGKILL && getpgrp() == getpid();
 }
+int takes(int mebibytes) {
+  char *memory = malloc((size_t)mebibytes << 20);
+  if (!memory) return 0;
+  memset(memory, 1, (size_t)mebibytes << 20);
+  return memory[mebibytes] == 1;
+}
+int dies_first(void) {
+  int score = -1;
+  FILE *file = fopen("/proc/self/oom_score_adj", "r");
+  if (!file || fscanf(file, "%d", &score) != 1) return -1;
+  fclose(file);
+  return score;
+}

@@ -22,7 +22,8 @@ pub const AT_ONCE: Backoff =
 /// Every symbol of the stub but `secret`, which is nowhere, and one that is granted and nowhere.
 pub const SYMBOLS: &str = "add add_unsigned multiply most mix halve sum fill reverse total places is_null text_is_null \
     greet no_text latin long_text counter_new counter_next numbered segfault abort_now exit_now hang hang_elsewhere write_past \
-    fork_sleeper print_much complain in_a_thread descriptors environment variable folder confined missing";
+    fork_sleeper print_much complain in_a_thread descriptors environment variable folder confined takes \
+    dies_first missing";
 
 /// Compiled once in a process.
 pub fn library() -> &'static str {
