@@ -8,11 +8,13 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
+use signal_hook::consts::FORBIDDEN;
 
 use super::{Answer, take_stdin};
 use crate::cgroup::PROGRAM;
@@ -91,6 +93,12 @@ fn settle(place: &Place, identity: &Identity, parent: u32) -> Result<(), Answer>
         |what: String| move |error: nix::Error| Answer::refused("failed", format!("cannot {what}: {error}"));
     nix::unistd::setsid().map_err(refused("begin a session".to_owned()))?;
     umask(Mode::from_bits_truncate(0o022));
+    listen().map_err(|error| {
+        Answer::refused(
+            "failed",
+            format!("cannot stop ignoring what the agent was started to ignore: {error}"),
+        )
+    })?;
     // The supervisor's own is inherited.
     SigSet::all().thread_unblock().map_err(refused("hear signals".to_owned()))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(refused("forbid core dumps".to_owned()))?;
@@ -102,6 +110,20 @@ fn settle(place: &Place, identity: &Identity, parent: u32) -> Result<(), Answer>
         return Ok(());
     }
     Err(Answer::refused("failed", "its supervisor is gone".to_owned()))
+}
+
+/// What whoever started the agent ignored, as a shell does for what it starts in the background, the program would ignore
+/// too, and a shell in it could not even listen to it. What has a handler begins as usual. Only those that are ignored: of
+/// the others none may be lost until then.
+fn listen() -> std::io::Result<()> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let signals = Signal::iterator().map(|signal| signal as i32);
+    for signal in signals.filter(|signal| ignored >> (signal - 1) & 1 == 1 && !FORBIDDEN.contains(signal)) {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    Ok(())
 }
 
 fn replace(command: &[String], definition: &Definition, identity: &Identity) -> Answer {

@@ -1,10 +1,12 @@
 //! Programs that do not want to end, and what they leave behind.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use cardcage_processes::State;
 
-use crate::support::{pid_in, runs, sh, wait, world};
+use crate::support::{open_with, pid_in, runs, sh, shim, wait, world};
 
 #[test]
 fn the_signal_is_the_one_that_was_ordered() {
@@ -17,6 +19,21 @@ fn the_signal_is_the_one_that_was_ordered() {
     let info = world.info("one");
     assert_eq!((info.state, info.exit_code), (State::Stopped, Some(3)));
     assert!(world.said("one").contains("goodbye"), "what it said at the end is kept");
+}
+
+#[test]
+fn what_the_agent_was_started_to_ignore_the_program_hears() {
+    let Some(mut world) = world() else { return };
+    let deaf = world.folder.path().join("deaf");
+    let script = format!("#!/bin/sh\ntrap '' HUP INT QUIT TERM USR1 PIPE\nexec {:?} \"$@\"\n", shim());
+    fs::write(&deaf, script).unwrap();
+    fs::set_permissions(&deaf, fs::Permissions::from_mode(0o755)).unwrap();
+    world.processes = open_with(world.folder.path(), &deaf, &world.group);
+    world.run("one", sh("grep SigIgn /proc/self/status; echo that is all"));
+    let said = world.until_said("one", "that is all");
+    let ignored = said.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+    // Two that no program can name may stay: 32 and 33 are the C library's.
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 0x7fff_ffff, 0, "{said}");
 }
 
 #[test]

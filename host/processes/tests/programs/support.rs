@@ -47,7 +47,11 @@ pub fn skipped(why: &str) {
 }
 
 pub fn open(root: &Path, group: &str) -> Processes {
-    Processes::open(&root.join("programs"), &shim(), group, 64 * 1024).unwrap()
+    open_with(root, &shim(), group)
+}
+
+pub fn open_with(root: &Path, shim: &Path, group: &str) -> Processes {
+    Processes::open(&root.join("programs"), shim, group, 64 * 1024).unwrap()
 }
 
 /// The supervisor under test: the one that cargo built, or where these tests were carried to another machine, the one
