@@ -20,7 +20,7 @@ use super::Plugins;
 use crate::agents::{Answer, Call, NoAnswer};
 use crate::model::BoardId;
 use crate::model::plugin::{Fate, Verdict, verdict};
-use crate::protocol::plugins;
+use crate::protocol::plugins::{self, Held};
 
 /// How often it is looked what has become of it.
 const EVERY: Duration = Duration::from_millis(500);
@@ -85,10 +85,12 @@ impl Plugins {
             Ok(body) => plugins::held(&body),
             Err(trouble) => return trouble.into(),
         };
-        let changed = match held {
-            Ok(held) => held.as_ref() != Some(&plugin.digest),
+        let held = match held {
+            Ok(held) => held,
             Err(error) => return Attempted::unchanged(Fate::NoAnswer, error.to_string()),
         };
+        let changed = held.digest.as_ref() != Some(&plugin.digest);
+        let pushed_before = !changed && held.pushed.as_ref() == Some(&plugin.digest);
         if changed && let Err(trouble) = self.put(agent, plugin).await {
             let mut tried = Attempted::from(trouble);
             if tried.fate == Fate::NoAnswer {
@@ -102,6 +104,8 @@ impl Plugins {
         let message = match fate {
             Fate::Running | Fate::Idle => message,
             _ if changed => format!("{message}; {}", self.taken_back(board, plugin).await),
+            // It came by an earlier push, whose manager could not take it back.
+            Fate::Failed if pushed_before => format!("{message}; {}", self.taken_back(board, plugin).await),
             _ => format!("{message}; the file was there before, so it stays"),
         };
         Attempted { fate, message, changed }
@@ -145,12 +149,17 @@ impl Plugins {
             Err(doubt) => Err(Trouble::NoAnswer(doubt.message)),
         };
         match asked.map(|body| plugins::held(&body)) {
-            Ok(Ok(Some(before))) => {
+            Ok(Ok(Held { digest: Some(before), .. })) => {
                 format!("taken back, its file holds {} again", before.get(..12).unwrap_or(&before))
             }
-            Ok(Ok(None)) => "taken back, its file is gone again".to_owned(),
+            Ok(Ok(Held { digest: None, .. })) => "taken back, its file is gone again".to_owned(),
             Ok(Err(error)) => format!("NOT taken back: {error}"),
-            Err(Trouble::Refused(why) | Trouble::NoAnswer(why)) => format!("NOT taken back: {why}"),
+            Err(Trouble::Refused(why)) => format!("NOT taken back: {why}"),
+            Err(Trouble::NoAnswer(why)) => {
+                format!(
+                    "NOT taken back: {why}; push the same file again when the board is back, and it will be"
+                )
+            }
         }
     }
 

@@ -123,13 +123,16 @@ fn texts(raw: Vec<String>) -> Vec<Text> {
 }
 
 /// What an agent has in a file: the answer to `GET /plugins/FILE`, and to the taking back of a push.
-pub fn held(bytes: &[u8]) -> Result<Option<String>, BadAnswer> {
-    #[derive(Deserialize)]
-    struct Held {
-        digest: Option<String>,
-    }
-    let Held { digest } = serde_json::from_slice(bytes).map_err(|error| bad(&error))?;
-    Ok(digest)
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Held {
+    /// What the file holds, if it is there.
+    pub digest: Option<String>,
+    /// What was pushed into it last, whatever it holds by now.
+    pub pushed: Option<String>,
+}
+
+pub fn held(bytes: &[u8]) -> Result<Held, BadAnswer> {
+    serde_json::from_slice(bytes).map_err(|error| bad(&error))
 }
 
 /// The answer to a push: what was taken.

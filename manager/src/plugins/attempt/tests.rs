@@ -1,7 +1,7 @@
 //! Pushes to agents that the test plays.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -25,6 +25,8 @@ enum Manner {
     Runs,
     Idle,
     Traps,
+    /// And is away when that is to be taken back, the first time.
+    TrapsAway,
     Undecided,
     Off,
     /// An agent without pushes.
@@ -34,24 +36,35 @@ enum Manner {
 }
 
 #[derive(Clone)]
-struct Agent(Arc<Mutex<(Manner, String)>>);
+struct Agent(Arc<Mutex<Board>>);
+
+struct Board {
+    manner: Manner,
+    held: String,
+    pushed: Option<String>,
+}
 
 impl Agent {
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn held(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.board().held.clone()
     }
 
     fn hold(&self, digest: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = digest.to_owned();
+        self.board().held = digest.to_owned();
     }
 
     fn manner(&self) -> Manner {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.board().manner
     }
 
     /// At this address of the machine, on a port of its own.
     async fn open(host: u8, manner: Manner) -> (Self, SocketAddrV4) {
-        let agent = Self(Arc::new(Mutex::new((manner, OLD.to_owned()))));
+        let board = Board { manner, held: OLD.to_owned(), pushed: None };
+        let agent = Self(Arc::new(Mutex::new(board)));
         let address = Ipv4Addr::new(127, 9, 9, host);
         let listener = tokio::net::TcpListener::bind((address, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -72,7 +85,7 @@ async fn list(State(agent): State<Agent>) -> Response {
         Manner::Idle => json!([entry(&held, "idle")]),
         Manner::Endless => return vec![b' '; plugins::LIST_LIMIT + 1].into_response(),
         manner => {
-            let state = if manner == Manner::Traps { "quarantined" } else { "starting" };
+            let state = if manner == Manner::Undecided { "starting" } else { "quarantined" };
             let mut old = entry(OLD, "ready");
             old["replacement"] =
                 json!({"name": "acme", "version": "2", "digest": held, "state": state, "reason": "trap"});
@@ -87,20 +100,27 @@ async fn held(State(agent): State<Agent>) -> Response {
         let refusal = json!({"code": "denied", "detail": "push = true allows it"}).to_string();
         return (StatusCode::FORBIDDEN, refusal).into_response();
     }
-    json!({"file": "acme.wasm", "digest": agent.held()}).to_string().into_response()
+    let board = agent.board();
+    json!({"file": "acme.wasm", "digest": board.held, "pushed": board.pushed}).to_string().into_response()
 }
 
 async fn put(State(agent): State<Agent>, body: Bytes) -> String {
     use sha2::Digest as _;
     let digest: String = sha2::Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
-    agent.hold(&digest);
+    let mut board = agent.board();
+    (board.held, board.pushed) = (digest.clone(), Some(digest.clone()));
     json!({"file": "acme.wasm", "digest": digest}).to_string()
 }
 
-async fn take_back(State(agent): State<Agent>, Query(query): Query<Value>) -> String {
+async fn take_back(State(agent): State<Agent>, Query(query): Query<Value>) -> Response {
     assert_eq!(query["digest"], agent.held(), "what was pushed is taken back");
-    agent.hold(OLD);
-    json!({"file": "acme.wasm", "digest": OLD}).to_string()
+    let mut board = agent.board();
+    if board.manner == Manner::TrapsAway {
+        board.manner = Manner::Traps;
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    board.held = OLD.to_owned();
+    json!({"file": "acme.wasm", "digest": OLD}).to_string().into_response()
 }
 
 /// A manager of boards with agents of these manners.
@@ -186,6 +206,24 @@ async fn a_canary_that_does_not_take_it_stops_the_push_and_has_the_old_again() {
         assert!(push.why.unwrap().contains("the canary"), "{manner:?}");
         assert_eq!(boards.have_the_old(), [true; 2], "{manner:?}");
     }
+}
+
+#[tokio::test]
+async fn what_could_not_be_taken_back_is_when_it_is_pushed_again() {
+    let boards = Boards::new(140, &[Manner::TrapsAway]).await;
+    let push = boards.push(0, 1).await;
+    assert!(push.boards[0].message.contains("NOT taken back"), "{:?}", push.boards[0]);
+    assert!(push.boards[0].message.contains("push the same file again"), "{:?}", push.boards[0]);
+    assert_eq!(boards.have_the_old(), [false]);
+    let push = boards.push(0, 1).await;
+    assert!(push.boards[0].message.contains("; taken back"), "{:?}", push.boards[0]);
+    assert_eq!(boards.have_the_old(), [true]);
+    // What nobody pushed is nobody's to take back.
+    boards.agents[0].hold(&push.digest);
+    boards.agents[0].board().pushed = None;
+    let push = boards.push(0, 1).await;
+    assert!(push.boards[0].message.contains("there before, so it stays"), "{:?}", push.boards[0]);
+    assert_eq!(boards.have_the_old(), [false]);
 }
 
 #[tokio::test]
