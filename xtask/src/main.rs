@@ -1,9 +1,10 @@
-//! `cargo xtask build | demo | test | bench`: everything that a person or a CI machine does with this tree.
+//! `cargo xtask build | demo | test | arm64 | bench`: everything that a person or a CI machine does with this tree.
 //!
 //! Each of them first sees to what it needs ([`setup`]), says what it does as it goes, and ends with an error that names
 //! the remedy.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its user sits at the terminal")]
 
+mod arm64;
 mod bench;
 mod build;
 mod command;
@@ -39,6 +40,9 @@ enum Task {
         /// Only the steps whose headings contain one of these words.
         only: Vec<String>,
     },
+    /// Build the agent for ARM64 and have it play recorded boards, under an emulator where this machine is none. Ten minutes
+    /// the first time, which is why it is no step of `test`.
+    Arm64,
     /// Measure, against what others do, and print the ratios.
     Bench {
         /// Passed on to the benchmark.
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Task::Build { release } => build::build(build::Profile::of(release)).map(drop),
         Task::Demo { once } => demo::demo(once),
         Task::Test { only } => test::test(&only),
+        Task::Arm64 => arm64::test(),
         Task::Bench { arguments } => bench::bench(&arguments),
     };
     match done {

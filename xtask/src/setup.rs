@@ -57,6 +57,19 @@ const MEASURING: [Tool; 1] = [Tool {
     needed_for: "the comparison with it",
 }];
 
+/// What links programs for ARM64, and what runs them.
+pub const ARM64_LINKER: &str = "aarch64-linux-gnu-gcc";
+pub const EMULATOR: &str = "qemu-aarch64-static";
+
+const ARM64: [Tool; 2] = [
+    Tool {
+        executable: ARM64_LINKER,
+        package: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+        needed_for: "recordings played on ARM64",
+    },
+    Tool { executable: EMULATOR, package: "qemu-user-static", needed_for: "recordings played on ARM64" },
+];
+
 /// Whether this is a CI machine: there nothing is skipped, what is missing fails.
 pub fn in_ci() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
@@ -79,6 +92,16 @@ pub fn for_testing() -> Result<()> {
     component("clippy", "clippy")?;
     optional(&TESTING)?;
     kernel::fetch()
+}
+
+/// Whether programs for ARM64 can be built and run here.
+pub fn for_arm64(name: &str) -> Result<bool> {
+    optional(&ARM64)?;
+    if ARM64.iter().any(|tool| !is_installed(tool.executable)) {
+        return Ok(false);
+    }
+    target(name)?;
+    Ok(true)
 }
 
 /// What the benchmark compares with, and what it checks the metrics with.
@@ -153,6 +176,8 @@ fn install(tools: &'static [Tool]) -> Result<Vec<&'static Tool>> {
 fn apt_get() -> Command {
     let mut apt = Command::new("apt-get");
     apt.arg("--quiet=2").env("DEBIAN_FRONTEND", "noninteractive");
+    // Somebody else's apt-get, such as a machine's first update of itself, ends soon.
+    apt.args(["--option", "DPkg::Lock::Timeout=300"]);
     // Some packages start a daemon when they are installed; what is wanted here is an executable.
     apt.env("SYSTEMD_OFFLINE", "1");
     apt
