@@ -5,6 +5,7 @@
 mod backend; // backends that vendors and enemies ship
 mod bomb; // a plugin that takes long to compile
 mod compiled; // what it takes to compile a plugin, and which code is trusted
+mod console; // what documents tell people to type
 mod damage; // boards whose kernel says nonsense
 mod deploy; // what is started and stopped on boards
 mod fleet; // a manager and its boards

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cardcage_manifest::{Kind, Plugin};
-use cardcage_tests::{Agent, World, executable, skip, until};
+use cardcage_tests::{Agent, Typed, World, executable, skip, typed, until};
 use tempfile::TempDir;
 
 /// What the machine has already where tests run; a vendor types it once.
@@ -126,4 +126,40 @@ fn c() {
 #[test]
 fn javascript() {
     check("projects::javascript", "js", "app.js", "function broken( {\n");
+}
+
+/// The five commands with which the guide to probes begins, typed.
+#[test]
+fn the_guides_five_commands_can_be_typed() {
+    let world = World::new();
+    let desk = Desk { folder: tempfile::tempdir().unwrap(), agent: world.agent().start() };
+    let folder = desk.agent.folder();
+    let all: Vec<Typed> = typed("sdk/guide/write-a-probe.md");
+    assert_eq!(all.len(), 5);
+    for Typed { command, says } in all {
+        let line = command
+            .trim_start_matches("sudo ")
+            .replace("/var/lib/cardcage/plugins", folder.join("plugins").to_str().unwrap())
+            .replace("/etc/cardcage/agent.toml", folder.join("agent.toml").to_str().unwrap());
+        if command.contains(" plugin list ") {
+            let row = says.lines().last().unwrap();
+            let state = |text: &str| text.split_whitespace().take(6).map(str::to_owned).collect::<Vec<_>>();
+            until(row, || {
+                let said = desk.typed("", &line);
+                assert_eq!(said.lines().next().map(state), says.lines().next().map(state));
+                said.lines().any(|line| state(line) == state(row)).then_some(())
+            });
+            continue;
+        }
+        let said = desk.typed("", &line);
+        if command.contains(" plugin new ") {
+            let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+            fs::copy(lock, desk.path("acme-first", "Cargo.lock")).unwrap();
+        }
+        // Sizes, digests and readings are others.
+        let first = |text: &str| text.lines().next().map(|line| line.split(':').next().unwrap().to_owned());
+        if !says.starts_with('…') {
+            assert_eq!(first(&said), first(&says), "{line}");
+        }
+    }
 }

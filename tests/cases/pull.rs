@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use cardcage_signature::{SecretKey, sign};
-use cardcage_tests::{ASKS_HTTP, Door, HOSTILE, Registry, USER, World, executable, sha256};
+use cardcage_tests::{ASKS_HTTP, Door, HOSTILE, Registry, USER, World, executable, sha256, typed_as};
 use serde_json::Value;
 
 use crate::folder::packed;
@@ -172,6 +172,9 @@ fn a_registry_learns_who_asks_from_the_configuration() {
     shop.push(&HOSTILE.packed(), "vendor/probe:1");
     let output = shop.world.folder().join("probe.wasm");
     let output = ["-o", output.to_str().unwrap()];
+    // Not by http, unless that is asked for.
+    shop.refuses("vendor/probe:1", &output, "would learn the password");
+    let output = [output[0], output[1], "--plain-http"];
     shop.pulls("vendor/probe:1", &output);
     fs::write(&password, "other").unwrap();
     shop.refuses("vendor/probe:1", &output, "refused with 401");
@@ -205,4 +208,39 @@ fn a_running_agent_takes_what_is_pulled() {
     let done = agent.output(&["plugin", "pull", &reference]);
     assert!(done.status.success(), "{done:?}");
     agent.until_plugin("hostile", "ready");
+}
+
+/// What the guide to signing says about registries, typed. Those who push are there another client.
+#[test]
+fn the_guides_registry_can_be_typed() {
+    const GUIDE: &str = "sdk/guide/signing.md";
+    let key = SecretKey::generate().unwrap();
+    let trust = format!("[plugins]\ntrust = [{{ key = \"{}\", name = \"ACME\" }}]", key.public());
+    let Some(shop) = Shop::open(&Door::Open, &trust) else { return };
+    let manifest = HOSTILE.manifest.replacen("\"hostile\"", "\"acme-cpld\"", 1);
+    let plugin = sign(&HOSTILE.packed_with(&manifest.replacen("6.6.6", "0.1.0", 1)), &key).unwrap();
+    for (client, file) in [("wkg oci push ", ""), ("oras push ", ":application/wasm")] {
+        let command = typed_as(GUIDE, client).command;
+        let (reference, what) = command.strip_prefix(client).unwrap().split_once(' ').unwrap();
+        assert_eq!(what, format!("acme-cpld-signed.wasm{file}"));
+        shop.push(&plugin, reference.strip_prefix("registry.example/").unwrap());
+    }
+    let pull = typed_as(GUIDE, "sudo cardcage-agent plugin pull ");
+    let here = |text: &str| {
+        text.replace("registry.example", &shop.registry.at.to_string())
+            .replace("/etc/cardcage/agent.toml", shop.config.to_str().unwrap())
+            .replace("/var/lib/cardcage/plugins", shop.plugins.to_str().unwrap())
+    };
+    let typed = here(&pull.command);
+    let words: Vec<&str> = typed.split(' ').skip(2).collect();
+    let done = std::process::Command::new(executable("cardcage-agent")).args(words).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert_eq!(said.lines().count(), pull.says.lines().count(), "{said}");
+    // Digests and the key's id are others.
+    for (said, written) in said.lines().zip(here(&pull.says).lines()) {
+        let same = written.split(['@', ':', '(']).next().unwrap();
+        assert!(said.starts_with(same), "{said} in place of {written}");
+    }
+    assert!(shop.file("acme-cpld.wasm") == plugin);
 }

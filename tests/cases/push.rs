@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
 use cardcage_signature::{SecretKey, sign};
-use cardcage_tests::{Agent, HOSTILE, Manager, World, delete, get, put, sha256, until};
+use cardcage_tests::{Agent, HOSTILE, Manager, World, delete, get, put, sha256, typed_as, until};
 use serde_json::Value;
 
 /// The hostile guest in one of its modes, as a version of its own.
@@ -35,12 +35,19 @@ impl Fleet {
     /// With this `[plugins]` for each board, by its slot; KEY stands for the key.
     #[track_caller]
     fn with(boards: u8, plugins: impl Fn(&World, u8) -> String) -> Self {
+        Self::of("计算I型", boards, plugins)
+    }
+
+    /// In chassis whose boards are of this type.
+    #[track_caller]
+    fn of(kind: &str, boards: u8, plugins: impl Fn(&World, u8) -> String) -> Self {
         let (world, key) = (World::new(), SecretKey::generate().unwrap());
         let manager = world.manager().start();
         let agent = |slot: u8| {
             let plugins = plugins(&world, slot).replace("KEY", &key.public().to_string());
-            let board =
-                format!("[board]\nbox_id = 1\nslot_id = {slot}\ncpu_id = 1\nhostname = \"board-{slot}\"");
+            let board = format!(
+                "[board]\nbox_id = 1\nslot_id = {slot}\ncpu_id = 1\nhostname = \"board-{slot}\"\nboard_type = {kind:?}"
+            );
             world.agent().config(&plugins).config(&board).start()
         };
         let agents = (1..=boards).map(agent).collect();
@@ -267,4 +274,40 @@ fn pushes_need_a_policy_and_a_key() {
         let said = String::from_utf8([check.stdout, check.stderr].concat()).unwrap();
         assert!(!check.status.success() && said.contains("push"), "{wrong}: {said}");
     }
+}
+
+/// What the README says about pushes, typed.
+#[test]
+fn the_readmes_push_can_be_typed() {
+    let fleet = Fleet::of("GPU", 3, |_, slot| {
+        let mode = if slot == 3 { "has-nothing-to-do" } else { "behaves" };
+        format!("push = true\ntrust = [\"KEY\"]\n[plugins.settings.acme-cpld]\nmode = \"{mode}\"")
+    });
+    let plugin = HOSTILE.packed_with(&HOSTILE.manifest.replacen("\"hostile\"", "\"acme-cpld\"", 1));
+    let file = fleet.manager.folder().join("acme-cpld.wasm");
+    std::fs::write(&file, sign(&plugin, &fleet.key).unwrap()).unwrap();
+    let run = |line: &str| {
+        let done = fleet.manager.operator("sh").args(["-c", line]).output().unwrap();
+        assert!(done.status.success(), "{line}: {done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let push = typed_as("README.md", "cardcage plugins push ");
+    let said = run(&push.command);
+    // Ids and digests are others; how many words stand where is the same.
+    let words = |text: &str| text.lines().map(|line| line.split_whitespace().count()).collect::<Vec<_>>();
+    let outcomes = |text: &str| -> Vec<_> {
+        text.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(outcomes(&said), outcomes(&push.says), "{said}");
+    assert_eq!(words(&said)[..3], words(&push.says)[..3], "{said}");
+    for part in
+        ["  it runs", "not for this board: idle: nothing to do on this board", " runs on 2 of 3 boards"]
+    {
+        assert!(said.contains(part), "{said}");
+    }
+    let pushes = run(&typed_as("README.md", "cardcage plugins pushes").command);
+    let id = pushes.split_whitespace().find(|word| word.len() == 36).unwrap();
+    let stop = typed_as("README.md", "cardcage plugins stop ").command;
+    let (words, _) = stop.rsplit_once(' ').unwrap();
+    run(&format!("{words} {id}"));
 }

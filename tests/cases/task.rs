@@ -1,8 +1,11 @@
 //! Tasks: what can be asked of a board by whoever may order its deploys, how long that may take, and how it ends.
 
 use std::fs;
+use std::process::Command;
 
-use cardcage_tests::{Agent, Answer, EXAMPLE_TASK, HOSTILE_TASK, World, delete, get_from, post, until};
+use cardcage_tests::{
+    Agent, Answer, EXAMPLE_TASK, HOSTILE_TASK, World, delete, get_from, post, skip, typed_as, until,
+};
 use serde_json::{Value, json};
 
 use crate::siege::Siege;
@@ -179,4 +182,26 @@ fn a_vendor_tries_a_task_without_an_agent() {
         String::from_utf8_lossy(&refused.stderr).contains("the argument files is required"),
         "{refused:?}"
     );
+}
+
+/// What the guide says about asking, typed.
+#[test]
+fn the_guides_question_can_be_typed() {
+    let world = World::new();
+    let test = "the guide's question to a task";
+    if Command::new("curl").arg("--version").output().is_err() && !skip(test, "curl") {
+        return;
+    }
+    let agent = world.agent().plugin("example-task.wasm", EXAMPLE_TASK.packed()).config(FILES).start();
+    agent.until_plugin("example-task", "ready");
+    let asked = typed_as("sdk/guide/write-a-task.md", "curl ");
+    let line = asked.command.replace("192.168.10.13:23980", &agent.service().to_string());
+    let done = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert!(done.status.success(), "{line}: {done:?}");
+    let said = String::from_utf8(done.stdout).unwrap();
+    let run: Value = serde_json::from_str(&said).unwrap();
+    // The id is another.
+    let (before, after) = asked.says.split_once("7f0c…").unwrap();
+    assert!(said.starts_with(before) && said.contains(after.split_once('…').unwrap().0), "{said}");
+    until_run(&agent, run["id"].as_str().unwrap(), "done");
 }

@@ -21,6 +21,7 @@
 mod agent; // cardcage-agent, as an operator runs it
 mod board; // an agent that things are deployed to
 pub mod census; // who runs on this machine
+mod console; // what documents tell people to type
 mod deploys; // a manager's side of deploys
 mod disk; // a disk that is full
 mod engine; // the container engine, asked directly
@@ -45,6 +46,7 @@ mod world; // folders and addresses of one test
 
 pub use agent::{Agent, AgentPlan, Plugin};
 pub use board::{Board, Kind};
+pub use console::{Typed, shape, typed, typed_as};
 pub use deploys::{Order, Reply, stop};
 pub use disk::FullDisk;
 pub use engine::Engine;

@@ -1,6 +1,8 @@
 //! A vendor's backend alone teaches the agent a new type of software: no rebuild, one file in a folder.
 
-use cardcage_tests::{DEPLOY_ONESHOT, Guest, Order, PROBE_THAT_DEPLOYS, TWO_ROLES, World, tar, until};
+use cardcage_tests::{
+    DEPLOY_ONESHOT, Guest, Order, PROBE_THAT_DEPLOYS, TWO_ROLES, World, gzip, tar, typed_as, until,
+};
 
 use super::yard::{board, grants, order, program};
 
@@ -47,6 +49,34 @@ fn a_backend_alone_teaches_the_agent_a_new_type() {
     let id = board.agent.order(&order).done().id;
     assert_eq!(name(), "batch-7, asked 3 times");
     board.agent.deploy(&order.stop(&id)).done();
+}
+
+/// What the guide to backends orders, typed, of a backend of that type.
+#[test]
+fn the_guides_order_can_be_typed() {
+    let Some(board) = board("the guide's order to a backend", |plan, world| {
+        plan.plugin("acme-kit.wasm", renamed("acme-kit", "kit"))
+            .config(&grants("acme-kit", world))
+            .config("[board]\nbox_id = 1\nslot_id = 3\ncpu_id = 1")
+    }) else {
+        return;
+    };
+    board.repository.put("kits/radar.tar.gz", gzip(&tar(&[("run", b"#!/bin/sh\nexec sleep 1000000\n")])));
+    board.agent.until_plugin("acme-kit", "ready");
+    let manager = board.world.manager().start();
+    manager.until_boards("the board is up", |boards| boards.len() == 1 && boards[0]["state"] == "up");
+    let order = typed_as("sdk/guide/write-a-backend.md", "cardcage deploy ");
+    let line = order.command.replace("http://repo.example", &board.repository.url());
+    let done = manager.operator("sh").args(["-c", &line]).output().unwrap();
+    assert!(done.status.success(), "{line}: {done:?}");
+    let ids = |text: &str| -> Vec<_> {
+        let lines = text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect());
+        let mut lines: Vec<Vec<String>> = lines.collect();
+        lines[1].drain(1..4);
+        lines
+    };
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert_eq!(ids(&said), ids(&order.says), "{said}");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use cardcage_tests::census::{Seen, marked};
 use cardcage_tests::{
-    AgentPlan, Board, DEPLOY_ONESHOT, HOSTILE_BACKEND, Listener, Order, Reply, Repository, World, skip, tar,
-    until,
+    AgentPlan, Board, DEPLOY_ONESHOT, Engine, HOSTILE_BACKEND, Listener, Order, Reply, Repository, World,
+    skip, tar, until,
 };
 use serde_json::{Value, json};
 
@@ -74,6 +74,8 @@ impl Yard {
     /// The hostile backend is in this mode where it is not asked about an order.
     #[track_caller]
     pub(crate) fn besieged(test: &str, mode: &str) -> Option<Self> {
+        // The hostile one may run containers, so each end of a deployment asks the engine what is left.
+        Engine::of_this_machine(test)?;
         let board = board(test, |plan, world| {
             let granted = world.place("granted");
             std::os::unix::fs::symlink("/etc", granted.join("link")).unwrap();

@@ -4,52 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
 use std::process::Command;
 
-use cardcage_tests::{Board, Kind, Manager, Process, SERVE, gzip, image, script, skip, until};
+use cardcage_tests::{
+    Board, Kind, Manager, Process, SERVE, Typed, gzip, image, script, shape, skip, typed, typed_as, until,
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-
-/// A command with its further lines, and what it says.
-#[derive(Debug, PartialEq)]
-struct Typed {
-    command: String,
-    says: String,
-}
-
-/// The `console` blocks of a document.
-fn typed(document: &str) -> Vec<Typed> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document);
-    // Whether a shell would ask for more.
-    let is_open = |command: &str| command.ends_with('\\') || command.matches('\'').count() % 2 == 1;
-    let (mut all, mut inside) = (Vec::<Typed>::new(), false);
-    for line in std::fs::read_to_string(file).unwrap().lines() {
-        if let Some(language) = line.strip_prefix("```") {
-            inside = language == "console";
-        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
-            all.push(Typed { command: command.to_owned(), says: String::new() });
-        } else if inside {
-            match all.last_mut().unwrap() {
-                last if is_open(&last.command) => last.command += &format!("\n{line}"),
-                last => last.says += &format!("{line}\n"),
-            }
-        }
-    }
-    all
-}
-
-/// What a command says, without what is measured: a reply, or lines of words.
-fn shape(text: &str) -> Value {
-    let words = |line: &str| {
-        let words = line.split_whitespace().map(|word| match word {
-            "B" | "KiB" => "MiB",
-            word => word.parse::<f64>().map_or(word, |_| "0"),
-        });
-        words.collect::<Value>()
-    };
-    serde_json::from_str(text).unwrap_or_else(|_| text.lines().map(words).collect())
-}
 
 /// The ids in a reply, or in the first line of a table.
 fn ids(text: &str) -> Vec<String> {
@@ -118,7 +79,6 @@ fn set_up() -> Option<Board> {
 #[test]
 fn what_the_readme_says_about_deploys_can_be_typed() {
     let all = typed("README.md");
-    assert_eq!(all, typed("README.zh-CN.md"), "a translation has the same commands");
     for program in ["cardcage deploy ", "cardcage logs --follow ", "cardcage ps", "cardcage stop ", "curl "] {
         assert!(all.iter().any(|one| one.command.starts_with(program)), "no {program}in {all:?}");
     }
@@ -147,4 +107,18 @@ fn what_the_readme_says_about_deploys_can_be_typed() {
         }
     }
     assert!(board.agent.deployments().iter().all(|one| one["state"] == "STOPPED"));
+}
+
+#[test]
+fn what_the_guide_to_archives_orders_can_be_typed() {
+    let position = "[board]\nbox_id = 1\nslot_id = 3\ncpu_id = 1";
+    let Some(board) = Board::with("the guide's deploy", Kind::Bar, position) else { return };
+    board.repository.put("bars/radar-1.2.bar", script("radar", SERVE, ""));
+    let manager = board.world.manager().start();
+    manager.until_boards("the board is up", |boards| boards.len() == 1 && boards[0]["state"] == "up");
+    let order = typed_as("sdk/guide/bar.md", "cardcage deploy ");
+    let mut places = Places::from([("repo.example".into(), board.repository.url().replace("http://", ""))]);
+    let said = run(&manager, &put(&places, &order.command));
+    learn(&mut places, &order.says, &said);
+    assert_eq!(shape(&said), shape(&put(&places, &order.says)), "{said}");
 }
