@@ -270,10 +270,17 @@ fn what_proved_itself_is_there_after_a_restart_in_which_its_file_was_spoilt() {
     live.0.agent.start_again();
     live.until_kept_out("hostile", "refused", "not a WebAssembly file");
     live.version_1_goes_on();
+    // A full disk leaves no byte of it.
+    live.0.agent.stop();
+    fs::write(live.path("hostile.wasm"), "").unwrap();
+    live.0.agent.start_again();
+    live.until_kept_out("hostile", "refused", "is empty");
+    live.version_1_goes_on();
     live.0.agent.kill();
     fs::write(live.path("hostile.wasm"), version("2", "panics-in-sample")).unwrap();
     live.0.agent.start_again();
-    live.until_kept_out("hostile", "backoff", "trapped");
+    // With the last word of it.
+    live.until_kept_out("hostile", "backoff", "panics in sample");
     live.version_1_goes_on();
     live.0.agent.stop();
     live.remove("hostile.wasm");

@@ -3,6 +3,8 @@
 
 pub mod guest;
 mod real;
+mod words;
 
 pub use guest::Log;
 pub use real::{Level, Lines};
+pub use words::Words;

@@ -192,7 +192,7 @@ impl ResourceLimiter for Limits {
 pub enum CallError {
     #[error("did not answer within {0:?}")]
     Deadline(Duration),
-    #[error("trapped after it was refused more than {limit} MiB of memory: {what}")]
+    #[error("trapped after it was refused more than {} of memory: {what}", memory(*limit))]
     Memory { limit: usize, what: String },
     #[error("computed for {0:?} without a pause")]
     Breathless(Duration),
@@ -200,6 +200,14 @@ pub enum CallError {
     Restless(u32),
     #[error("trapped: {0}")]
     Trap(String),
+}
+
+/// As the limit stands in the agent's guides, or in a manifest.
+fn memory(bytes: usize) -> String {
+    match bytes >> 20 {
+        mebibytes if mebibytes << 20 == bytes => format!("{mebibytes} MiB"),
+        _ => format!("{} KiB", bytes >> 10),
+    }
 }
 
 /// A refusal that the plugin itself gave; the instance lives on.
@@ -374,6 +382,7 @@ impl Instance {
         state.deadline = Instant::now() + self.deadline;
         state.patience.begin(self.deadline);
         state.limits.refused = false;
+        state.log.words.forget();
         self.store.set_epoch_deadline(1);
         runtime.running()
     }
@@ -403,7 +412,8 @@ fn thread_time() -> Duration {
 pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Duration) -> Store<State> {
     let Capabilities { kernel, files, http, native, patience, lines, pool, memory, deploys, tape, progress } =
         capabilities;
-    let output = log::guest::Output::new(lines.clone());
+    let words = log::Words::default();
+    let output = log::guest::Output::new(lines.clone(), words.clone());
     let mut wasi = WasiCtx::builder();
     wasi.stdout(output.clone()).stderr(output);
     tape.time_and_randomness(&mut wasi);
@@ -411,7 +421,7 @@ pub(super) fn store(runtime: &Runtime, capabilities: Capabilities, deadline: Dur
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);
     let limits = Limits { pool, most_memory: memory, ..Limits::default() };
-    let log = log::Log(lines);
+    let log = log::Log { lines, words };
     let http = Http::new(http, patience.clone(), tape.clone());
     patience.begin(deadline);
     let deadline = Instant::now() + deadline;
@@ -449,9 +459,14 @@ pub(super) fn ended(store: &Store<State>, error: &wasmtime::Error, deadline: Dur
         return CallError::Deadline(deadline);
     }
     // The first line names the frames, the root cause names the trap.
-    let what = convert::text(error.root_cause().to_string(), 512);
+    let trap = error.root_cause();
+    let what = match store.data().log.words.last() {
+        said if said.is_empty() => trap.to_string(),
+        said => format!("{trap}; it said: {said}"),
+    };
+    let what = convert::text(what, 512);
     match store.data().limits.refused {
-        true => CallError::Memory { limit: store.data().limits.most_memory >> 20, what },
+        true => CallError::Memory { limit: store.data().limits.most_memory, what },
         false => CallError::Trap(what),
     }
 }

@@ -81,6 +81,8 @@ pub enum PackageError {
     Read(#[source] std::io::Error),
     #[error("cannot be copied into the agent's state_dir")]
     Keep(#[source] std::io::Error),
+    #[error("is empty, as a full disk leaves a file")]
+    Empty,
     #[error("has more than {PLUGIN_LIMIT} bytes")]
     TooLarge,
     #[error("is compiled code, which is native code of unknown origin: drop the .wasm")]

@@ -7,7 +7,7 @@
 //! ```text
 //! new or changed -> closed by its writer, or moved in      taken at once; less and less soon while it keeps changing
 //!                -> unchanged for a second                 taken (a link; or a file system without events)
-//!                -> written to and never closed            taken once unchanged for half a minute
+//!                -> written to and never closed, or empty  taken once unchanged for half a minute
 //! gone           -> still gone a quarter of a second later  gone
 //! ```
 
@@ -234,7 +234,9 @@ impl Watcher {
             let Some(stamp) = stamp else { continue };
             let (whole, written) = (heard.is_whole(&name), self.events.is_written(&name));
             let known = self.files.entry(name.clone()).or_default();
-            match known.step(stamp, whole, written, now) {
+            // What is there at the start is what there is: what was accepted from an empty file must not be forgotten.
+            let step = if first { Step::Take } else { known.step(stamp, whole, written, now) };
+            match step {
                 Step::Nothing => {}
                 Step::Wait(left) => pause = pause.min(left),
                 Step::Take => match self.take(&path, &name, first) {
@@ -277,7 +279,8 @@ impl Watcher {
         let opened = file.and_then(|file| Ok((file.metadata()?, file)));
         let (before, read) = match opened {
             Ok((about, file)) if about.is_file() => {
-                let read = read_from(&file);
+                // One of the kernel's has no length and may never end.
+                let read = if about.len() == 0 { Err(PackageError::Empty) } else { read_from(&file) };
                 let after = file.metadata().ok()?;
                 if Stamp::of(&about) != Stamp::of(&after) {
                     return None;

@@ -9,11 +9,15 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use super::real::{LINE, Level, Lines};
+use super::words::Words;
 use crate::plugin::bindings::cardcage::host::log as wit;
 
 /// The log, for one plugin.
 #[derive(Debug)]
-pub struct Log(pub Lines);
+pub struct Log {
+    pub lines: Lines,
+    pub words: Words,
+}
 
 impl wit::Host for Log {
     async fn write(&mut self, level: wit::Level, message: String) {
@@ -23,7 +27,8 @@ impl wit::Host for Log {
             wit::Level::Info => Level::Info,
             wit::Level::Debug => Level::Debug,
         };
-        self.0.write(level, &message);
+        self.words.say(&message);
+        self.lines.write(level, &message);
     }
 }
 
@@ -36,12 +41,13 @@ pub struct Output(Arc<Mutex<Begun>>);
 #[derive(Debug)]
 struct Begun {
     lines: Lines,
+    words: Words,
     line: Vec<u8>,
 }
 
 impl Output {
-    pub fn new(lines: Lines) -> Self {
-        Self(Arc::new(Mutex::new(Begun { lines, line: Vec::new() })))
+    pub fn new(lines: Lines, words: Words) -> Self {
+        Self(Arc::new(Mutex::new(Begun { lines, words, line: Vec::new() })))
     }
 }
 
@@ -60,6 +66,7 @@ impl Begun {
     fn end(&mut self) {
         let line = String::from_utf8_lossy(&self.line);
         if !line.trim().is_empty() {
+            self.words.say(&line);
             self.lines.write(Level::Warn, line.trim_end());
         }
         self.line.clear();
@@ -107,7 +114,7 @@ mod tests {
     use super::*;
 
     fn begun() -> Begun {
-        Begun { lines: Lines::new("test".into()), line: Vec::new() }
+        Begun { lines: Lines::new("test".into()), words: Words::default(), line: Vec::new() }
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Lines {
 }
 
 /// Cut to its limit at a character, and without control characters, which could write other lines or move a cursor.
-fn one_line(message: &str) -> String {
+pub(super) fn one_line(message: &str) -> String {
     let end = message.char_indices().map(|(at, _)| at).take_while(|at| *at <= LINE).last().unwrap_or(0);
     let cut = if message.len() <= LINE { message } else { message.get(..end).unwrap_or_default() };
     cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

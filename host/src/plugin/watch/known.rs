@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
-use super::{PERIOD, Seen};
+use super::Seen;
 
 /// How long a file stays as it is before it is taken, where nobody said that it is whole.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
@@ -124,12 +124,11 @@ impl Known {
             _ => now,
         };
         self.waiting = Some((stamp, since));
-        let patience = if written { ABANDONED } else { QUIET };
-        let left = patience.saturating_sub(now.saturating_duration_since(since));
-        // A file without a length is one that is about to be written, or one of the kernel's, which may never end.
-        match left.is_zero() && stamp.size > 0 {
-            true => Step::Take,
-            false => Step::Wait(if left.is_zero() { PERIOD } else { left }),
+        // A file without a length is about to be written, or stays so, as on a full disk.
+        let patience = if written || stamp.size == 0 { ABANDONED } else { QUIET };
+        match patience.saturating_sub(now.saturating_duration_since(since)) {
+            Duration::ZERO => Step::Take,
+            left => Step::Wait(left),
         }
     }
 
@@ -160,8 +159,11 @@ mod tests {
         assert_eq!(known.step(stamp(3, 2), false, true, at(3)), Step::Wait(ABANDONED));
         assert_eq!(known.step(stamp(3, 2), false, true, at(33)), Step::Take);
         // `cp` over a file empties it first.
-        assert_eq!(known.step(stamp(0, 4), true, false, at(40)), Step::Wait(QUIET));
-        assert_eq!(known.step(stamp(0, 4), false, false, at(50)), Step::Wait(PERIOD));
+        assert_eq!(known.step(stamp(0, 4), true, false, at(40)), Step::Wait(ABANDONED));
+        assert_eq!(known.step(stamp(5, 5), true, false, at(41)), Step::Take);
+        // It stays empty.
+        assert_eq!(known.step(stamp(0, 6), true, false, at(50)), Step::Wait(ABANDONED));
+        assert_eq!(known.step(stamp(0, 6), false, false, at(80)), Step::Take);
     }
 
     #[test]
