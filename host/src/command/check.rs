@@ -185,6 +185,10 @@ impl Findings {
     }
 
     fn plugins(&mut self, config: &Config) {
+        let folder = config.plugin_dir();
+        if folder.exists() && !folder.is_dir() {
+            self.problem(format_args!("plugins.dir {} is no folder", folder.display()));
+        }
         let found = plugin::find(BUILT_IN, &config.plugin_dir(), &config.plugins.keys());
         let is_there = |name: &str| found.iter().any(|plugin| plugin::name(plugin).as_str() == name);
         for name in plugin::strays(&config.plugins, is_there) {

@@ -140,10 +140,11 @@ fn why(plugin: &PluginEntry) -> String {
         let version = if next.version.is_empty() { String::new() } else { format!(" {}", next.version) };
         format!("the file's new content{version} is {}{reason}", next.state)
     });
+    // What runs, and then what does not: a signature must not seem to be that of a file that is refused.
     own.into_iter()
         .chain(plugin.note.clone())
-        .chain(next)
         .chain(plugin.trust.clone())
+        .chain(next)
         .collect::<Vec<_>>()
         .join("; ")
 }

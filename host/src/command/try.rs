@@ -1,4 +1,4 @@
-//! `plugin try` and `plugin warm`: loads plugins as the agent would, outside of it.
+//! `plugin try`: loads plugins as the agent would, outside of it.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -37,25 +37,13 @@ struct Cost {
     wall: Duration,
 }
 
-/// Compiles every plugin that the agent would load.
-pub(super) fn warm(config: &Config) -> Result<()> {
-    let (kit, plugins) = (Kit::new(config)?, admitted(config, &[])?);
-    runtime()?.block_on(async {
-        for plugin in plugins {
-            kit.link(&plugin).await.map_err(|reason| anyhow!("{}: {reason}", plugin.package().name))?;
-            writeln!(std::io::stdout(), "{} is compiled", plugin.package().name)?;
-        }
-        Ok(())
-    })
-}
-
 /// Takes samples and prints them.
 pub(super) fn run(arguments: &TryArguments) -> Result<()> {
     if let Some(recording) = &arguments.replay {
         return replay::run(arguments, recording);
     }
     let config = arguments.config.load()?;
-    let kit = Arc::new(Kit::new(&config)?);
+    let kit = Arc::new(Kit::for_trial(&config)?);
     let mut plugins = admitted(&config, &arguments.plugins)?;
     if arguments.plugins.is_empty() {
         // Backends and tasks have nothing to sample; one that is named is told so.

@@ -121,6 +121,16 @@ impl Cache {
         Ok(Self { folder, compiler, turn: Semaphore::new(AT_ONCE) })
     }
 
+    /// That of whoever runs this, below `XDG_CACHE_HOME` or `HOME`, where nobody else can put code.
+    pub fn of_user() -> Option<Self> {
+        let below = |name: &str, more: &str| {
+            let folder = std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())?;
+            Some(folder.join(more))
+        };
+        let folder = below("XDG_CACHE_HOME", "cardcage").or_else(|| below("HOME", ".cache/cardcage"));
+        Self::open(&folder?).ok()
+    }
+
     /// Whether the cache of a state directory, if there is one, is the agent's alone.
     pub fn check(state_dir: &Path) -> Result<(), CacheError> {
         let folder = state_dir.join("compiled");

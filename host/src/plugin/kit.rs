@@ -99,6 +99,11 @@ pub enum KitError {
     Installed(std::io::Error),
     #[error(transparent)]
     Cache(#[from] CacheError),
+    #[error(
+        "{key} {} is no folder, so there is no board to look at; a relative path counts from where this is run",
+        folder.display()
+    )]
+    NoBoard { key: &'static str, folder: PathBuf },
 }
 
 /// Why a plugin cannot be started at all.
@@ -111,11 +116,27 @@ pub struct NotLinked {
 
 impl Kit {
     pub fn new(config: &Config) -> Result<Self, KitError> {
+        Self::with(config, Cache::open(&config.state_dir)?)
+    }
+
+    /// For who tries a plugin, and may not be who runs the agent: compiled plugins are the user's own where the agent's may
+    /// not be used.
+    pub fn for_trial(config: &Config) -> Result<Self, KitError> {
+        for (key, folder) in [("kernel.proc", &config.kernel.proc), ("kernel.sys", &config.kernel.sys)] {
+            if let Some(folder) = folder.clone().filter(|folder| !folder.is_dir()) {
+                return Err(KitError::NoBoard { key, folder });
+            }
+        }
+        let cache = Cache::open(&config.state_dir);
+        Self::with(config, cache.or_else(|refused| Cache::of_user().ok_or(refused))?)
+    }
+
+    fn with(config: &Config, cache: Cache) -> Result<Self, KitError> {
         let roots = Arc::new(Roots::new(&config.kernel));
         let recorded = config.kernel.proc.is_some() || config.kernel.sys.is_some();
         Ok(Self {
             runtime: Runtime::new().map_err(KitError::Runtime)?,
-            cache: Cache::open(&config.state_dir)?,
+            cache,
             native: if recorded { None } else { Some(native::executable().map_err(KitError::Installed)?) },
             board: Arc::new(BoardFacts::new(Arc::clone(&roots), &config.board)),
             roots,
