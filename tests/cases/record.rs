@@ -30,6 +30,11 @@ impl Bench {
         path.to_str().unwrap().to_owned()
     }
 
+    /// An agent whose guest [`HOSTILE`] is in this mode.
+    fn hostile(&self, mode: &str) -> AgentPlan {
+        self.world.agent().config(&format!("[plugins.settings.hostile]\nmode = {mode:?}"))
+    }
+
     /// Runs `cardcage-agent plugin`, with the configuration of this plan or with none to speak of.
     fn plugin(&self, plan: Option<AgentPlan>, arguments: &[&str]) -> Output {
         let arguments = [&["plugin"], arguments].concat();
@@ -115,6 +120,8 @@ fn expected_samples_in_a_file_make_it_a_test() {
     assert!(complaint(&expect(&[])).contains("--accept"));
     said(&expect(&["--accept"]));
     said(&expect(&[]));
+    let more = complaint(&expect(&["--count", "10"]));
+    assert!(more.contains("has 3 samples, the recording has 3, and --count says 10"), "{more}");
     let mut samples: Value = serde_json::from_slice(&std::fs::read(&expected).unwrap()).unwrap();
     let value = &mut samples[1]["sample"]["sensors"][0]["value"];
     let before = value.as_f64().unwrap();
@@ -123,6 +130,69 @@ fn expected_samples_in_a_file_make_it_a_test() {
     std::fs::write(&expected, samples.to_string()).unwrap();
     let complaint = complaint(&expect(&[]));
     assert!(complaint.contains("[1].sample.sensors[0].value is"), "{complaint}");
+}
+
+#[test]
+fn where_expected_samples_go_is_looked_at_before_any_is_taken() {
+    let bench = Bench::new();
+    let recording = bench.record(bench.world.agent(), "memory");
+    let missing = bench.path("missing/expected.json");
+    let missing = missing.to_str().unwrap();
+    let tried =
+        bench.plugin(None, &["try", "memory", "--replay", &recording, "--expect", missing, "--accept"]);
+    assert!(complaint(&tried).contains("cannot be written"), "{tried:?}");
+    assert!(tried.stdout.is_empty(), "{tried:?}");
+}
+
+#[test]
+fn samples_beyond_the_recording_are_compared_with_nothing() {
+    let bench = Bench::new();
+    let recording = bench.record(bench.world.agent(), "memory");
+    let tried = bench.plugin(None, &["try", "memory", "--replay", &recording, "--count", "10"]);
+    let same = "3 of 10 samples were recorded, and they are the same, bit for bit";
+    assert!(said(&tried).contains(same), "{tried:?}");
+}
+
+#[test]
+fn where_a_recording_goes_is_looked_at_before_the_first_sample() {
+    let bench = Bench::new();
+    let record = |output: &Path| {
+        let output = output.to_str().unwrap();
+        bench.plugin(None, &["record", "memory", "--count", "1", "--output", output])
+    };
+    let notes = bench.path("notes");
+    std::fs::write(&notes, "{\"notes\": []}\n").unwrap();
+    let cases = [
+        (bench.path("missing/board.recording"), "cannot be written"),
+        (notes.clone(), "is no recording"),
+        (bench.world.folder().to_owned(), "is no recording"),
+    ];
+    for (output, reason) in cases {
+        let complaint = complaint(&record(&output));
+        assert!(complaint.contains(reason) && !complaint.contains("sample 1 of 1"), "{complaint}");
+    }
+    assert_eq!(std::fs::read_to_string(notes).unwrap(), "{\"notes\": []}\n");
+    let recording = bench.path("board.recording");
+    let first = said(&record(&recording));
+    assert!(first.contains("board.recording holds one sample of memory"), "{first}");
+    let second = said(&record(&recording));
+    assert!(second.contains("board.recording is replaced, and holds one sample of memory"), "{second}");
+}
+
+#[test]
+fn a_recording_ends_where_the_probe_trapped() {
+    let bench = Bench::new();
+    let plugin = bench.guest(HOSTILE);
+    let recording = bench.path("board.recording");
+    let recording = recording.to_str().unwrap();
+    let recorded =
+        bench.plugin(Some(bench.hostile("panics-in-sample")), &["record", &plugin, "--output", recording]);
+    let reason = complaint(&recorded);
+    assert!(reason.contains("trapped") && reason.contains("the recording ends with that"), "{reason}");
+    let holds = String::from_utf8(recorded.stdout).unwrap();
+    assert!(holds.contains("holds no sample of hostile"), "{holds}");
+    let played = complaint(&bench.plugin(None, &["try", &plugin, "--replay", recording]));
+    assert!(played.contains("trapped"), "{played}");
 }
 
 /// Made on x86-64 with `plugin record` and `--accept`: wherever these tests run, the samples are the same to the last bit.
@@ -139,8 +209,7 @@ fn a_recording_that_was_made_elsewhere_says_here_what_it_said_there() {
 fn time_and_randomness_are_recorded_too() {
     let bench = Bench::new();
     let plugin = bench.guest(HOSTILE);
-    let plan =
-        || bench.world.agent().config(&format!("[plugins.settings.hostile]\nmode = {:?}", "tells-time"));
+    let plan = || bench.hostile("tells-time");
     let recording = bench.record(plan(), &plugin);
     let said = bench.replay(&plugin, &recording);
     assert_eq!(said["like_recorded"], true, "{said}");
@@ -235,9 +304,44 @@ fn the_conformance_suite_finds_what_is_wrong() {
         ("errors-in-sample", vec!["readings"]),
     ];
     for (mode, failing) in cases {
-        let settings = format!("[plugins.settings.hostile]\nmode = {mode:?}");
-        let recording = bench.record(bench.world.agent().replaying(&folder).config(&settings), &plugin);
+        let recording = bench.record(bench.hostile(mode).replaying(&folder), &plugin);
         let (_, checks) = bench.check(&[&plugin, "--replay", &recording]);
         assert_eq!(with(&checks, "failed"), failing, "{mode}: {checks:#}");
     }
+}
+
+#[test]
+fn another_board_is_advised_only_where_the_probe_has_nothing_to_do() {
+    let bench = Bench::new();
+    let plugin = bench.guest(HOSTILE);
+    let check = |mode: &str| complaint(&bench.plugin(Some(bench.hostile(mode)), &["check", &plugin]));
+    let nothing = check("has-nothing-to-do");
+    assert!(nothing.contains("has nothing to do on this board; record a board"), "{nothing}");
+    let cases = [
+        ("declines", "declines"),
+        ("panics-in-sample", "trapped"),
+        ("loops-in-sample", "did not answer within 500ms"),
+    ];
+    for (mode, reason) in cases {
+        let said = check(mode);
+        assert!(said.contains(reason) && !said.contains("--replay"), "{mode}: {said}");
+    }
+}
+
+#[test]
+fn a_plugin_that_was_built_again_is_told_from_the_recorded_one_by_its_digest() {
+    let bench = Bench::new();
+    let plugin = bench.guest(HOSTILE);
+    let recording = bench.record(bench.hostile("behaves"), &plugin);
+    let text = std::fs::read_to_string(&recording).unwrap();
+    let header: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let recorded = &header["recording"]["digest"].as_str().unwrap()[..12];
+    let manifest = format!("{}\n# Built again.\n", HOSTILE.manifest);
+    std::fs::write(&plugin, HOSTILE.packed_with(&manifest)).unwrap();
+    let (passed, checks) = bench.check(&[&plugin, "--replay", &recording]);
+    let mut determinism = checks.as_array().unwrap().iter().filter(|check| check["name"] == "determinism");
+    let said = determinism.next().unwrap()["said"].as_str().unwrap();
+    let expected = format!("another file was recorded, {recorded} of version 6.6.6, and this is ");
+    assert!(passed && said.contains(&expected), "{checks:#}");
+    assert_eq!(said.matches(recorded).count(), 1, "{said}");
 }

@@ -17,9 +17,10 @@ use self::cases::Suite;
 use self::verdict::{Check, Verdict};
 use super::plugin::CheckArguments;
 use super::record::record;
-use super::rehearsal::{Rehearsal, admitted, admitted_for, recorded};
+use super::rehearsal::{Failure, Rehearsal, admitted, admitted_for, recorded};
 use super::r#try::runtime;
 use crate::capability::tape::Index;
+use crate::error::chain;
 use crate::plugin::{Admitted, Kit};
 
 /// Samples that are recorded where there is no recording.
@@ -34,7 +35,7 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<()> {
         Some(index) => admitted_for(&config, &arguments.plugin, &index.recording().header)?,
         None => admitted(&config, &arguments.plugin)?,
     };
-    let kit = Kit::new(&config)?;
+    let kit = Kit::for_trial(&config)?;
     let runtime = runtime()?;
     let checks = runtime.block_on(async {
         let rehearsal = Rehearsal::new(&kit, &plugin).await?;
@@ -60,16 +61,20 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<()> {
 /// Records this board.
 async fn here(kit: &Kit, rehearsal: &Rehearsal<'_>) -> Result<Arc<Index>> {
     let name = &rehearsal.plugin.package().name;
-    let off = |reason: String| {
+    let elsewhere = |reason: String| {
         anyhow!(
             "{name}: {reason}; record a board on which it has something to do (`plugin record`), and check it with --replay"
         )
     };
-    kit.applies(rehearsal.plugin).await.map_err(off)?;
+    kit.applies(rehearsal.plugin).await.map_err(elsewhere)?;
     let every = rehearsal.plugin.package().manifest.probe.every.min(EVERY);
     let (recording, failure) = record(rehearsal, SAMPLES, every, false).await?;
     match failure {
-        Some(failure) => Err(off(failure)),
+        Some(nothing @ Failure::Nothing) => Err(elsewhere(nothing.to_string())),
+        // Its author needs what it was told here, and no other board.
+        Some(failure) => {
+            bail!("{name}: {}; `plugin record` keeps what it was told until then", chain(&failure))
+        }
         None => Ok(Arc::new(Index::new(recording))),
     }
 }

@@ -1,11 +1,12 @@
 //! A probe that runs outside of the agent: on this board, with what it is told recorded, or on a board that was.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
@@ -34,6 +35,8 @@ pub(super) struct Run<'a> {
 /// Why there is no instance (any more), or no sample.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
+    #[error("has nothing to do on this board")]
+    Nothing,
     #[error("declines: {0}")]
     Declined(Declined),
     #[error(transparent)]
@@ -143,6 +146,16 @@ fn package(config: &Config, name: &str) -> Result<Package> {
 /// A recording, ready to be played.
 pub(super) fn recorded(path: &Path) -> Result<Arc<Index>> {
     Ok(Arc::new(Index::new(Recording::read(path)?)))
+}
+
+/// Fails at once where `file::replace` would at the end, when what was to be kept is lost.
+pub(super) fn writable(path: &Path) -> Result<()> {
+    let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
+    ensure!(!path.is_dir(), "{} is a folder: name a file in it", path.display());
+    let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    File::create_new(&beside)
+        .and_then(|_| fs::remove_file(&beside))
+        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// The first place where two values are not the same, bit for bit.

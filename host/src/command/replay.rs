@@ -3,12 +3,12 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
 use super::file::{self, For};
 use super::plugin::TryArguments;
-use super::rehearsal::{Rehearsal, admitted_for, difference, recorded};
+use super::rehearsal::{Rehearsal, admitted_for, difference, recorded, writable};
 use super::r#try::runtime;
 use crate::capability::tape::{Outcome, Tape};
 use crate::error::chain;
@@ -21,12 +21,15 @@ pub(super) fn run(arguments: &TryArguments, path: &Path) -> Result<()> {
     let [plugin] = arguments.plugins.as_slice() else {
         bail!("--replay takes one plugin: its name, or its file");
     };
+    if let (Some(expected), true) = (&arguments.expect, arguments.accept) {
+        writable(expected)?;
+    }
     let index = recorded(path)?;
     let recording = index.recording();
     let config = arguments.config.load()?;
     let plugin = admitted_for(&config, plugin, &recording.header)?;
     let name = plugin.package().name.as_str();
-    let kit = Kit::new(&config)?;
+    let kit = Kit::for_trial(&config)?;
     let count = arguments.count.unwrap_or(u32::try_from(recording.samples()).unwrap_or(u32::MAX));
     let tape = Tape::playing(index.clone(), None);
     let runtime = runtime()?;
@@ -53,32 +56,45 @@ pub(super) fn run(arguments: &TryArguments, path: &Path) -> Result<()> {
             "name": name,
             "support": support.as_str(),
             "samples": samples,
+            "compared": both,
             "like_recorded": unlike.is_none(),
             "difference": unlike,
             "not_recorded": misses,
         });
         writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&result)?)?;
     } else {
-        people(name, &samples, unlike.as_deref(), &misses)?;
+        people(name, &samples, both, unlike.as_deref(), &misses)?;
     }
     match &arguments.expect {
         Some(expected) if arguments.accept => accept(expected, &samples),
-        Some(expected) => expect(expected, &samples),
+        Some(expected) => expect(expected, &samples, recorded.len(), arguments.count),
         None => Ok(()),
     }
 }
 
-/// The last sample, then how all compare with the recording.
-fn people(name: &str, samples: &[Outcome], unlike: Option<&str>, misses: &[String]) -> Result<()> {
+/// The last sample, then how those that were recorded, too, compare with the recording.
+fn people(
+    name: &str,
+    samples: &[Outcome],
+    both: usize,
+    unlike: Option<&str>,
+    misses: &[String],
+) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if let Some(last) = samples.last() {
         writeln!(out, "{}", serde_json::to_string_pretty(last)?)?;
     }
     let count = samples.len();
-    match unlike {
-        None => writeln!(out, "{name}: {count} samples, the same as recorded, bit for bit")?,
-        Some(unlike) => writeln!(out, "{name}: {count} samples, not the same as recorded: {unlike}")?,
-    }
+    let compared = match unlike {
+        _ if both == 0 => format!("{count} samples, and the recording has none to compare them with"),
+        None if both == count => format!("{count} samples, the same as recorded, bit for bit"),
+        None => format!("{both} of {count} samples were recorded, and they are the same, bit for bit"),
+        Some(unlike) if both == count => format!("{count} samples, not the same as recorded: {unlike}"),
+        Some(unlike) => {
+            format!("{both} of {count} samples were recorded, and they are not the same: {unlike}")
+        }
+    };
+    writeln!(out, "{name}: {compared}")?;
     for miss in misses {
         writeln!(out, "{name}: asked for what is not in the recording: {miss}")?;
     }
@@ -96,11 +112,19 @@ fn accept(path: &Path, samples: &[Outcome]) -> Result<()> {
     file::replace(path, text.as_bytes(), For::Everybody)
 }
 
-fn expect(path: &Path, samples: &[Outcome]) -> Result<()> {
+fn expect(path: &Path, samples: &[Outcome], recorded: usize, count: Option<u32>) -> Result<()> {
     let read = || -> Result<Value> { Ok(serde_json::from_slice(&file::read(path, EXPECTED)?)?) };
     let expected = read().with_context(|| {
         format!("{} holds no expected samples; --accept writes those of now into it", path.display())
     })?;
+    let wanted = expected.as_array().map_or(samples.len(), Vec::len);
+    // Nothing is wrong with the plugin.
+    ensure!(
+        wanted == samples.len(),
+        "{} has {wanted} samples, the recording has {recorded}, and {}: --count {wanted} takes as many, --accept keeps those of now",
+        path.display(),
+        count.map_or_else(|| "there is no --count".to_owned(), |count| format!("--count says {count}"))
+    );
     match difference(&expected, &serde_json::to_value(samples)?) {
         None => Ok(()),
         Some(unlike) => bail!("not as {} expects: sample {unlike}", path.display()),

@@ -135,7 +135,9 @@ impl Suite<'_> {
             wrong.push(format!("played twice, it does not say the same: {unlike}"));
         }
         let header = &self.index.recording().header;
-        let same = header.digest == self.rehearsal.plugin.package().digest.to_string();
+        let package = self.rehearsal.plugin.package();
+        let digest = package.digest.to_string();
+        let same = header.digest == digest;
         if same {
             let stages = self.index.recording().sections.iter().skip(1);
             let recorded: Vec<_> = stages.filter_map(|section| section.outcome.clone()).collect();
@@ -149,9 +151,14 @@ impl Suite<'_> {
         }
         let said = match same {
             true => "the same as recorded, and the same again".to_owned(),
-            false => {
-                format!("the same again; version {} was recorded, so that is not compared", header.version)
-            }
+            // Of another version, or of the same and built again.
+            false => format!(
+                "the same again; another file was recorded, {} of version {}, and this is {} of version {}, so that is not compared",
+                short(&header.digest),
+                header.version,
+                short(&digest),
+                package.manifest.version
+            ),
         };
         Check::of("determinism", if wrong.is_empty() { said } else { "not the same".to_owned() }, wrong)
     }
@@ -229,14 +236,21 @@ impl Suite<'_> {
     }
 }
 
-/// The unit of each kind of sensor, and what is possible of it.
-const KINDS: [(&str, &str, f64, f64); 8] = [
+/// As much of a digest as tells two files apart.
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// The units of each kind of sensor, and what is possible in them. The contract has no other units.
+const KINDS: [(&str, &str, f64, f64); 9] = [
     ("temperature", "Cel", -273.15, 1000.0),
     ("voltage", "V", -100_000.0, 100_000.0),
     ("current", "A", -100_000.0, 100_000.0),
     ("power", "W", -1_000_000.0, 1_000_000.0),
     ("energy", "J", 0.0, f64::MAX),
     ("fan", "RPM", 0.0, 1_000_000.0),
+    // What Redfish says of those that count no revolutions.
+    ("fan", "%", 0.0, 1_000.0),
     ("humidity", "%", 0.0, 100.0),
     ("frequency", "Hz", 0.0, 1e15),
 ];
@@ -268,17 +282,21 @@ fn units(played: &Played) -> Check {
 fn broken(sensor: &Sensor) -> Vec<String> {
     let mut wrong = Vec::new();
     let limits = sensor.limits;
-    match KINDS.iter().find(|(kind, ..)| *kind == sensor.kind) {
-        Some((kind, unit, _, _)) if sensor.unit != *unit => {
-            wrong.push(format!("a {kind} has the unit {unit}, not {:?}", sensor.unit));
+    // A kind is a word that others may not know yet: the set of kinds is open, that of units is not.
+    let is_known = KINDS.iter().any(|(kind, ..)| *kind == sensor.kind);
+    let of_its_kind = KINDS.iter().filter(|(kind, ..)| !is_known || *kind == sensor.kind);
+    match of_its_kind.clone().find(|(_, unit, ..)| *unit == sensor.unit) {
+        None => {
+            let units: BTreeSet<&str> = of_its_kind.map(|(_, unit, ..)| *unit).collect();
+            let units = units.into_iter().collect::<Vec<_>>().join(" or ");
+            wrong.push(format!("the unit of a {} is {units}, not {:?}", sensor.kind, sensor.unit));
         }
-        Some((kind, unit, least, most)) => {
+        Some((kind, unit, least, most)) if is_known => {
             let values = [sensor.value, limits.lower_critical, limits.upper_critical].into_iter().flatten();
             let beyond = values.filter(|value| !(least..=most).contains(&value));
             wrong.extend(beyond.map(|value| format!("no {kind} is {value} {unit}")));
         }
-        // A word that others may not know yet: the set is open.
-        None => {}
+        Some(_) => {}
     }
     if sensor.value.is_some() != (sensor.status == Status::Ok) {
         wrong.push(format!("it has a value if and only if it is ok, and it is {}", sensor.status.as_str()));
@@ -330,4 +348,32 @@ fn shares(readings: &Readings) -> Vec<String> {
         part(format!("memory of {}", gpu.device), gpu.memory_used, gpu.memory_total);
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Limits, Place};
+
+    #[test]
+    fn a_sensor_of_any_kind_has_a_unit_of_the_contract() {
+        let rules = |kind: &str, unit: &str| {
+            broken(&Sensor {
+                place: Place::default(),
+                kind: kind.to_owned(),
+                name: "a".to_owned(),
+                role: None,
+                value: Some(1.0),
+                unit: unit.to_owned(),
+                status: Status::Ok,
+                limits: Limits::default(),
+            })
+        };
+        for (kind, unit) in KINDS.map(|(kind, unit, ..)| (kind, unit)).into_iter().chain([("memory", "%")]) {
+            assert_eq!(rules(kind, unit), Vec::<String>::new(), "{kind} in {unit:?}");
+        }
+        for (kind, unit) in [("memory", "parsec"), ("memory", ""), ("memory", "cel"), ("power", "")] {
+            assert_eq!(rules(kind, unit).len(), 1, "{kind} in {unit:?}");
+        }
+    }
 }
