@@ -14,6 +14,7 @@ mod replay;
 mod run_task;
 mod sign;
 mod r#try;
+mod warm;
 
 pub use bar::BarCommand;
 pub use check::check;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use cardcage_agent::app::App;
 use cardcage_agent::command::{self, BarCommand, PidFile, PluginCommand};
-use cardcage_agent::config::{Config, EXAMPLE};
+use cardcage_agent::config::{Config, ConfigError, EXAMPLE};
 use cardcage_daemon::log;
 use cardcage_daemon::signals::Signals;
 use clap::{Args, Parser, Subcommand};
@@ -65,22 +65,22 @@ struct Run {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run(run) => finish(load(&run.config).map(|config| start(run, config))),
-        Command::Check { config } => finish(load(&config).map(|config| command::check(&config))),
-        Command::Plugin(plugin) => finish(Ok(plugin.run())),
-        Command::Bar(bar) => finish(Ok(bar.run())),
+        Command::Run(run) => finish(load(&run.config).and_then(|config| start(run, config))),
+        Command::Check { config } => finish(load(&config).and_then(|config| command::check(&config))),
+        Command::Plugin(plugin) => finish(plugin.run()),
+        Command::Bar(bar) => finish(bar.run()),
     }
 }
 
-/// Wrong usage has a code of its own; every error is printed here, once, with its causes.
-fn finish(done: Result<Result<()>>) -> ExitCode {
-    let (error, code) = match done {
-        Ok(Ok(())) => return ExitCode::SUCCESS,
-        Ok(Err(error)) => (error, ExitCode::FAILURE),
-        Err(usage) => (usage, ExitCode::from(2)),
-    };
+/// A wrong configuration has a code of its own, whichever command reads it; every error is printed here, once, with its
+/// causes.
+fn finish(done: Result<()>) -> ExitCode {
+    let Err(error) = done else { return ExitCode::SUCCESS };
     command::complain(&error);
-    code
+    match error.is::<ConfigError>() {
+        true => ExitCode::from(2),
+        false => ExitCode::FAILURE,
+    }
 }
 
 fn load(file: &ConfigFile) -> Result<Config> {

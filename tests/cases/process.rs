@@ -13,9 +13,17 @@ use serde_json::Value;
 #[test]
 fn an_unknown_key_ends_it_with_code_2_and_names_the_nearest() {
     let world = World::new();
-    for command in ["run", "check"] {
-        let run = world.agent().config("[kernel]\nporc = \"/proc\"").output(&[command]);
-        assert_eq!(run.status.code(), Some(2));
+    let commands: [&[&str]; 6] = [
+        &["run"],
+        &["check"],
+        &["plugin", "list"],
+        &["plugin", "try", "cpu"],
+        &["plugin", "warm"],
+        &["plugin", "verify", "cpu.wasm"],
+    ];
+    for command in commands {
+        let run = world.agent().config("[kernel]\nporc = \"/proc\"").output(command);
+        assert_eq!(run.status.code(), Some(2), "{command:?}: {run:?}");
         let complaint = String::from_utf8(run.stderr).unwrap();
         assert!(complaint.contains("unknown field `porc`"), "{complaint}");
         assert!(complaint.contains("did you mean `proc`?"), "{complaint}");
@@ -236,6 +244,16 @@ fn the_service_answers_what_it_has_and_refuses_what_it_has_not() {
     assert_eq!((absent.status, &absent.json()["code"]), (404, &Value::from("absent")));
     let post = cardcage_tests::post(agent.service(), "/plugins", b"{}").unwrap();
     assert_eq!(post.status, 405);
+}
+
+#[test]
+fn warm_says_what_it_leaves_out() {
+    let world = World::new();
+    let warm = world.agent().plugin("acme.wasm", b"hello").output(&["plugin", "warm"]);
+    assert!(warm.status.success(), "{warm:?}");
+    let lines = said(&warm);
+    assert!(lines.contains("cpu is compiled\n"), "{lines}");
+    assert!(lines.contains("acme is left out: not a WebAssembly file\n"), "{lines}");
 }
 
 #[test]

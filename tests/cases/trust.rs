@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use cardcage_signature::{Encoding, SecretKey, sign, verify};
+use cardcage_signature::{Encoding, PublicKey, SecretKey, sign, verify};
 use cardcage_tests::{HOSTILE, World, executable, until};
 
 use crate::folder::{forged, packed};
@@ -110,6 +110,9 @@ fn a_vendor_makes_a_key_signs_and_verifies() {
     assert!(made.status.success(), "{made:?}");
     let said = text(&made.stdout);
     let public = said.split('"').find(|part| part.starts_with("ed25519:")).unwrap();
+    let key: PublicKey = public.parse().unwrap();
+    let named = format!("{public} ({})", key.id());
+    assert!(said.ends_with(&format!("trust = [\"{public}\"] # id {}\n", key.id())), "{said}");
     let mode = std::os::unix::fs::MetadataExt::mode(&folder.join("plugin-key.pem").metadata().unwrap());
     assert_eq!(mode & 0o777, 0o600);
     // Not over a key that is there.
@@ -117,10 +120,9 @@ fn a_vendor_makes_a_key_signs_and_verifies() {
     let verified = command(folder, &["plugin", "verify", "acme.wasm", "--key", public]);
     assert!(text(&verified.stderr).contains("not signed"), "{verified:?}");
     let signing = command(folder, &["plugin", "sign", "acme.wasm", "--key", "plugin-key.pem"]);
-    assert!(signing.status.success(), "{signing:?}");
+    assert_eq!(text(&signing.stdout), format!("acme.wasm is signed by {named}\n"));
     let verified = command(folder, &["plugin", "verify", "acme.wasm", "--key", public]);
-    assert_eq!(text(&verified.stdout), format!("hostile 6.6.6 is signed by {public}\n"));
-    let key = public.parse().unwrap();
+    assert_eq!(text(&verified.stdout), format!("hostile 6.6.6 is signed by {named}\n"));
     assert!(verify(&std::fs::read(folder.join("acme.wasm")).unwrap(), Encoding::Component, [&key]).is_ok());
     // The configuration says whom to trust.
     let config = folder.join("agent.toml");
@@ -134,8 +136,60 @@ fn a_vendor_makes_a_key_signs_and_verifies() {
     let other = command(folder, &["plugin", "verify", "acme.wasm", "--key", "other.pem"]);
     assert!(!other.status.success() && text(&other.stderr).contains("secret"), "{other:?}");
     std::fs::write(folder.join("text"), "hello").unwrap();
-    assert!(!command(folder, &["plugin", "sign", "text", "--key", "plugin-key.pem"]).status.success());
+    let no_plugin = command(folder, &["plugin", "sign", "text", "--key", "plugin-key.pem"]);
+    assert!(!no_plugin.status.success(), "{no_plugin:?}");
+    assert!(
+        text(&no_plugin.stderr).ends_with("text is no plugin: not a WebAssembly file\n"),
+        "{no_plugin:?}"
+    );
     assert!(!command(folder, &["plugin", "sign", "acme.wasm", "--key", "text"]).status.success());
+}
+
+#[test]
+fn verify_with_a_configuration_asks_what_the_agent_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let key = SecretKey::generate().unwrap();
+    std::fs::write(folder.join("hostile.wasm"), signed(&HOSTILE.packed(), &key)).unwrap();
+    let key = key.public();
+    let verify = |plugins: &str| {
+        let plugins = plugins.replace("KEY", &key.to_string());
+        std::fs::write(folder.join("agent.toml"), format!("[plugins]\n{plugins}\n")).unwrap();
+        command(folder, &["plugin", "verify", "hostile.wasm", "--config", "agent.toml"])
+    };
+    let good = verify("trust = [{ key = \"KEY\", name = \"ACME\", plugins = [\"hos*\"] }]");
+    assert_eq!(text(&good.stdout), format!("hostile 6.6.6 is signed by ACME, {key} ({})\n", key.id()));
+    let stranger = SecretKey::generate().unwrap().public();
+    let warned_of = format!("policy = \"warn\"\ntrust = [\"{stranger}\"]");
+    let granted_to_another = format!("trust = [\"KEY\"]\n[plugins.grants.hostile]\nsigner = \"{stranger}\"");
+    for (plugins, reason) in [
+        ("trust = [{ key = \"KEY\", plugins = [\"foo-*\"] }]", "is trusted for plugins named foo-* only"),
+        ("trust = [{ key = \"KEY\", capabilities = [\"http\"] }]", "not trusted with the capability files"),
+        (&warned_of, "none of which is trusted here"),
+        (&granted_to_another, "the grant is for what"),
+    ] {
+        let refused = verify(plugins);
+        assert_eq!(refused.status.code(), Some(1), "{plugins}: {refused:?}");
+        assert!(text(&refused.stderr).contains(reason), "{plugins}: {refused:?}");
+        assert!(refused.stdout.is_empty(), "{plugins}: {refused:?}");
+    }
+}
+
+#[test]
+fn what_is_signed_never_takes_the_place_of_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("acme.wasm"), HOSTILE.packed()).unwrap();
+    assert!(command(folder, &["plugin", "keygen", "-o", "k.pem"]).status.success());
+    let key = std::fs::read(folder.join("k.pem")).unwrap();
+    std::os::unix::fs::symlink("k.pem", folder.join("link.pem")).unwrap();
+    std::fs::hard_link(folder.join("k.pem"), folder.join("twin.pem")).unwrap();
+    for output in ["k.pem", "./k.pem", "link.pem", "twin.pem"] {
+        let refused = command(folder, &["plugin", "sign", "acme.wasm", "--key", "k.pem", "-o", output]);
+        assert!(!refused.status.success(), "{output}: {refused:?}");
+        assert!(text(&refused.stderr).contains("is the secret key"), "{output}: {refused:?}");
+        assert_eq!(std::fs::read(folder.join(output)).unwrap(), key, "{output}");
+    }
 }
 
 #[test]

@@ -58,6 +58,7 @@ pub enum ArgumentsError {
 impl From<SettingsError> for ArgumentsError {
     fn from(error: SettingsError) -> Self {
         match error {
+            SettingsError::NoSettings { path } => Self::Unknown { path, known: "none".to_owned() },
             SettingsError::Unknown { path, known } => Self::Unknown { path, known },
             SettingsError::Misfit { path, found, rule } => Self::Misfit { path, found, rule },
             SettingsError::Missing { path } => Self::Missing { path },

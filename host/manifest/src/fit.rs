@@ -24,6 +24,12 @@ const SHOWN: usize = 64;
 /// Why settings do not fit.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
+    /// The manifest declares no settings at all.
+    #[error("it has no settings; leave {path:?} out")]
+    NoSettings {
+        /// What was set.
+        path: String,
+    },
     /// The manifest declares no such setting, or no such property of it.
     #[error("there is no setting {path:?}; known are: {known}")]
     Unknown {

@@ -27,7 +27,10 @@ pub struct Plugin {
 /// Why a file is not a plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum SectionError {
-    /// Not WebAssembly, or damaged.
+    /// Something else.
+    #[error("not a WebAssembly file")]
+    NotWasm,
+    /// Damaged, or of a version that is not known.
     #[error("not a WebAssembly file, or a damaged one")]
     Wasm(#[source] wasmparser::BinaryReaderError),
     /// A core module.
@@ -64,6 +67,10 @@ struct Outline {
 
 impl Outline {
     fn read(wasm: &[u8]) -> Result<Self, SectionError> {
+        // What the parser says of such a file is of no use to anybody.
+        if !wasm.starts_with(b"\0asm") {
+            return Err(SectionError::NotWasm);
+        }
         let mut outline = Self::default();
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(wasm) {
@@ -171,7 +178,10 @@ mod tests {
     fn what_is_not_a_plugin_is_refused_with_the_reason() {
         assert!(matches!(Plugin::read(EMPTY_MODULE), Err(SectionError::Module)));
         assert!(matches!(Plugin::read(EMPTY_COMPONENT), Err(SectionError::NoManifest)));
-        assert!(matches!(Plugin::read(b"\x7fELF"), Err(SectionError::Wasm(_))));
+        for other in [&b"\x7fELF"[..], b"", b"(component)"] {
+            assert!(matches!(Plugin::read(other), Err(SectionError::NotWasm)));
+            assert!(matches!(pack(other, MANIFEST), Err(SectionError::NotWasm)));
+        }
         let packed = pack(EMPTY_COMPONENT, MANIFEST).unwrap();
         assert!(matches!(pack(&packed, MANIFEST), Err(SectionError::SeveralManifests)));
         assert!(matches!(Plugin::read(&packed[..packed.len() - 3]), Err(SectionError::Wasm(_))));

@@ -11,6 +11,9 @@ use crate::{Manifest, ManifestError};
 impl Manifest {
     /// Checks what the operator set and fills in the defaults; the result is what the plugin is handed.
     pub fn settings(&self, set: &BTreeMap<String, Value>) -> Result<Value, SettingsError> {
+        if let Some(name) = set.keys().next().filter(|_| self.settings.is_empty()) {
+            return Err(SettingsError::NoSettings { path: Path::Root.name(name).to_string() });
+        }
         let set: Map<String, Value> = set.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         self.whole().fit(&Value::Object(set), &Path::Root, &mut Room::default())
     }
@@ -155,7 +158,7 @@ mod tests {
             assert_eq!(settings(set.clone()), Err(says.to_owned()), "{set}");
         }
         let none = parse("").unwrap().settings(&BTreeMap::from([("a".to_owned(), json!(1))]));
-        assert_eq!(none.unwrap_err().to_string(), "there is no setting \"a\"; known are: none");
+        assert_eq!(none.unwrap_err().to_string(), "it has no settings; leave \"a\" out");
     }
 
     #[test]

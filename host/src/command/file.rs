@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,6 +17,12 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
         .with_context(|| format!("{} cannot be read", path.display()))?;
     ensure!(bytes.len() as u64 <= limit, "{} has more than {limit} bytes", path.display());
     Ok(bytes)
+}
+
+/// Whether both are one file, by whatever names and links.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| path.metadata().ok().map(|about| (about.dev(), about.ino()));
+    place(one).is_some_and(|one| place(other) == Some(one))
 }
 
 /// Who may read a file that is written.

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand};
 
 use super::pull::PullArguments;
 use super::run_task::RunArguments;
 use super::sign::{self, KeygenArguments, SignArguments, VerifyArguments};
-use super::{conformance, list, pull, record, run_task, r#try};
+use super::{conformance, file, list, pull, record, run_task, r#try, warm};
 use crate::config::Config;
 
 /// What can be done with plugins.
@@ -46,7 +46,7 @@ pub enum PluginCommand {
     Keygen(KeygenArguments),
     /// Signs a plugin, in a form that other tools for WebAssembly read too.
     Sign(SignArguments),
-    /// Says which trusted keys signed a plugin; fails if none did.
+    /// Says which trusted keys signed a plugin; fails if none did. With --config it asks what the agent asks.
     Verify(VerifyArguments),
     /// Gets a plugin out of a container registry, by tag or digest, checks it, and puts it into the folder.
     Pull(PullArguments),
@@ -160,7 +160,7 @@ impl PluginCommand {
             Self::Record(arguments) => record::run(&arguments),
             Self::Check(arguments) => conformance::run(&arguments),
             Self::Run(arguments) => run_task::run(&arguments),
-            Self::Warm { config } => r#try::warm(&config.load()?),
+            Self::Warm { config } => warm::warm(&config.load()?),
             Self::New { arguments } => project("new", &arguments),
             Self::Build { arguments } => project("build", &arguments),
             Self::Keygen(arguments) => sign::keygen(&arguments),
@@ -185,6 +185,11 @@ fn project(task: &str, arguments: &[OsString]) -> Result<()> {
 }
 
 fn pack(component: &PathBuf, manifest: &PathBuf, output: &PathBuf) -> Result<()> {
+    ensure!(
+        !file::is_same(output, manifest),
+        "{} is the manifest, which would be lost: name another file with --output",
+        output.display()
+    );
     let bytes =
         std::fs::read(component).with_context(|| format!("{} cannot be read", component.display()))?;
     let text = std::fs::read_to_string(manifest)

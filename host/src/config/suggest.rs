@@ -45,6 +45,13 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_key_of_a_trusted_one_is_named_too() {
+        let problem = problem("[plugins]\ntrust = [{ key = \"ed25519:\", plugin = [\"a\"] }]\n");
+        assert!(problem.starts_with("line 2: unknown field `plugin`"), "{problem}");
+        assert!(problem.ends_with("did you mean `plugins`?"), "{problem}");
+    }
+
+    #[test]
     fn a_key_like_no_other_gets_no_suggestion() {
         assert!(!problem("xyzzyplugh = 1\n").contains("did you mean"));
     }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use cardcage_manifest::Glob;
 use cardcage_signature::PublicKey;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// What is done about a plugin that no trusted key signed. Built-in plugins came with the agent, and need no signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -31,12 +33,7 @@ pub struct Trusted {
     pub capabilities: Option<Vec<String>>,
 }
 
-/// As it is written: a key, or a table with it.
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a key such as \"ed25519:…\", or a table with key, name, plugins, capabilities"
-)]
+/// As it is written: a key, or a table with it. Not `untagged`, which would not say what is wrong in a table.
 enum Written {
     Key(String),
     Bound(Bound),
@@ -50,6 +47,31 @@ struct Bound {
     #[serde(default)]
     plugins: Vec<Glob>,
     capabilities: Option<Vec<String>>,
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Takes both.
+struct Either;
+
+impl<'de> Visitor<'de> for Either {
+    type Value = Written;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key such as \"ed25519:…\", or a table with key, name, plugins, capabilities")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Written, E> {
+        Ok(Written::Key(key.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Written, A::Error> {
+        Bound::deserialize(MapAccessDeserializer::new(table)).map(Written::Bound)
+    }
 }
 
 /// Capabilities that a key can be bound to.
@@ -143,7 +165,9 @@ mod tests {
         assert!(
             trusted("{ key = \"KEY\", capabilities = [\"teleport\"] }").unwrap_err().contains("teleport")
         );
-        assert!(trusted("{ key = \"KEY\", plugin = [\"a\"] }").is_err());
+        let unknown = trusted("{ key = \"KEY\", plugin = [\"a\"] }").unwrap_err();
+        assert!(unknown.starts_with("unknown field `plugin`"), "{unknown}");
+        assert!(trusted("{ name = \"ACME\" }").unwrap_err().contains("missing field `key`"));
         assert!(trusted("7").unwrap_err().contains("a key such as"));
     }
 }

@@ -41,6 +41,9 @@ pub enum BuildError {
     /// No language's.
     #[error("{} has none of Cargo.toml, app.py, package.json and *.c: it is of no known language", .0.display())]
     NoLanguage(PathBuf),
+    /// Something else is where the plugin would go.
+    #[error("{} is there and is no WebAssembly file: say another file with --output", .0.display())]
+    Taken(PathBuf),
     /// It was tried.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
@@ -49,7 +52,7 @@ pub enum BuildError {
 impl BuildError {
     /// Whether other arguments are the remedy.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::NoProject(_) | Self::NoLanguage(_))
+        matches!(self, Self::NoProject(_) | Self::NoLanguage(_) | Self::Taken(_))
     }
 }
 
@@ -76,14 +79,27 @@ impl Build {
         let language = Language::of(&project).ok_or_else(|| BuildError::NoLanguage(self.dir.clone()))?;
         let text = manifest(&project.join("plugin.toml"))?;
         let Manifest { name, .. } = Manifest::parse(&text).context("plugin.toml")?;
+        let file = self.output.clone().unwrap_or_else(|| self.dir.join(format!("{name}.wasm")));
+        if is_taken(&file) {
+            return Err(BuildError::Taken(file));
+        }
 
         let component = component(language, &project)?;
         let plugin = finish(&component, &text)?;
-        let file = self.output.clone().unwrap_or_else(|| self.dir.join(format!("{name}.wasm")));
         replace(&file, &plugin).with_context(|| format!("cannot write {}", file.display()))?;
         let digest = Sha256::digest(&plugin).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Built { file, size: plugin.len(), digest })
     }
+}
+
+/// Whether somebody wrote something else there, such as the source. An empty file is nobody's loss.
+fn is_taken(file: &Path) -> bool {
+    let head = || -> std::io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        File::open(file)?.take(4).read_to_end(&mut head)?;
+        Ok(head)
+    };
+    file.is_file() && head().is_ok_and(|head| !head.is_empty() && !head.starts_with(b"\0asm"))
 }
 
 fn manifest(path: &Path) -> Result<String> {

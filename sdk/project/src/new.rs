@@ -46,6 +46,9 @@ pub enum NewError {
     /// Somebody's files are there.
     #[error("{} is not empty: say another folder with --dir", .0.display())]
     NotEmpty(PathBuf),
+    /// Somebody's file is in its place.
+    #[error("{} is a file: say another folder with --dir", .0.display())]
+    IsFile(PathBuf),
     /// There is no template.
     #[error("a backend is written in Rust: leave --lang out")]
     RustOnly,
@@ -63,7 +66,7 @@ pub enum NewError {
 impl NewError {
     /// Whether other arguments are the remedy.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::NotEmpty(_) | Self::RustOnly | Self::Sdk)
+        matches!(self, Self::NotEmpty(_) | Self::IsFile(_) | Self::RustOnly | Self::Sdk)
     }
 }
 
@@ -102,9 +105,9 @@ impl New {
             ProjectKind::Backend => "cardcage-agent run --config try.toml".to_owned(),
         };
         let (kind, install) = (kind.kind().as_str(), lang.install());
-        let folder = folder.display();
+        let folder = quoted(&folder.display().to_string());
         format!(
-            "{folder} is a {kind} in {lang}, built with {}. Next:\n  cd {folder}\n  {install}\n  \
+            "{name} is a {kind} in {lang}, built with {}. Next:\n  cd {folder}\n  {install}\n  \
              cardcage-agent plugin build\n  {trial}\n",
             lang.tools()
         )
@@ -177,8 +180,20 @@ fn kit(text: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect::<String>().replace("acme-kit", PLACEHOLDER)
 }
 
+/// As one word of a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// Makes the folder, unless there is an empty one.
 fn empty(folder: &Path) -> Result<(), NewError> {
+    if folder.is_file() {
+        return Err(NewError::IsFile(folder.to_owned()));
+    }
     let failed = |error| NewError::Write(folder.to_owned(), error);
     fs::create_dir_all(folder).map_err(failed)?;
     match fs::read_dir(folder).map_err(failed)?.next() {
@@ -209,6 +224,15 @@ mod tests {
         for wrong in ["", "Acme", "1st", "a b", "../a", "a\"\nversion = \"2", "ä", &"a".repeat(65)] {
             assert!(name(wrong).unwrap_err().contains("name"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_next_steps_name_the_plugin_and_can_be_pasted() {
+        let new = New { name: "acme".into(), lang: Language::C, kind: ProjectKind::Probe, dir: None };
+        let steps = |folder: &str| new.next_steps(Path::new(folder));
+        assert!(steps("/a b/it's").starts_with("acme is a probe in C"), "{}", steps("/a b/it's"));
+        assert!(steps("/a b/it's").contains("\n  cd '/a b/it'\\''s'\n"), "{}", steps("/a b/it's"));
+        assert!(steps("../acme-1.0").contains("\n  cd ../acme-1.0\n"), "{}", steps("../acme-1.0"));
     }
 
     #[test]

@@ -141,8 +141,26 @@ fn what_somebody_has_stays() {
     fs::create_dir(desk.path("empty")).unwrap();
     assert_eq!(desk.run(&["new", "acme", "--dir", "empty"]).status, Some(0));
     let file = desk.run(&["new", "acme", "--dir", "acme/notes"]);
-    assert_eq!(file.status, Some(1), "{}", file.error);
+    assert_eq!(file.status, Some(2), "{}", file.error);
+    assert!(file.error.contains("acme/notes is a file: say another folder with --dir"), "{}", file.error);
     assert_eq!(fs::read_to_string(desk.path("acme/notes")).unwrap(), "mine");
+}
+
+#[test]
+fn a_source_is_not_replaced_by_the_plugin() {
+    let desk = Desk::new();
+    let source = desk.project("acme", &["--lang", "c"]).join("probe.c");
+    let before = fs::read(&source).unwrap();
+    let refused = desk.run_without_tools(&["build", "acme", "-o", "acme/probe.c"]);
+    assert_eq!(refused.status, Some(2), "{}", refused.error);
+    assert!(refused.error.contains("acme/probe.c is there and is no WebAssembly file"), "{}", refused.error);
+    assert_eq!(fs::read(&source).unwrap(), before);
+    // What may be replaced gets as far as the tools.
+    for old in [&b"\0asm\x0d\0\x01\0"[..], b""] {
+        fs::write(desk.path("acme/acme.wasm"), old).unwrap();
+        let built = desk.run_without_tools(&["build", "acme"]);
+        assert!(built.error.contains("clang is not there"), "{}", built.error);
+    }
 }
 
 #[test]
