@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use cardcage_tests::{World, connect_from, sender_at, until};
+use cardcage_tests::{World, connect_from, executable, sender_at, until};
 use serde_json::Value;
 
 #[test]
@@ -264,4 +264,39 @@ fn try_prints_readings_without_an_agent() {
     let tried: Value = serde_json::from_slice(&tried.stdout).unwrap();
     assert!(tried["resource"]["resource"]["memory"]["total"].as_u64() > Some(0), "{tried}");
     assert_eq!(tried["plugins"].as_array().unwrap().len(), 2);
+}
+
+/// A vendor at a desk: the agent's folder is not there, or is somebody else's.
+#[test]
+fn who_tries_a_plugin_needs_no_rights_of_the_agent() {
+    let world = World::new();
+    let (config, home) = (world.folder().join("agent.toml"), world.place("home"));
+    std::fs::write(&config, "state_dir = \"/proc/nobodys\"\n").unwrap();
+    let mut command = Command::new(executable("cardcage-agent"));
+    command.args(["plugin", "try", "memory", "--config"]).arg(&config).env_remove("XDG_CACHE_HOME");
+    let tried = command.env("HOME", &home).output().unwrap();
+    assert!(tried.status.success(), "{tried:?}");
+    assert!(home.join(".cache/cardcage/compiled").is_dir());
+    // Where that cannot be either, the first reason is the one to mend.
+    let refused = command.env("HOME", "/proc").output().unwrap();
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && complaint.contains("/proc/nobodys/compiled"), "{complaint}");
+}
+
+#[test]
+fn a_board_that_is_not_there_is_not_tried() {
+    let world = World::new();
+    let config = world.folder().join("agent.toml");
+    std::fs::write(
+        &config,
+        format!("state_dir = {:?}\n[kernel]\nsys = \"nothing/sys\"\n", world.place("state")),
+    )
+    .unwrap();
+    let mut command = Command::new(executable("cardcage-agent"));
+    let tried = command.args(["plugin", "try", "hwmon", "--config"]).arg(&config).output().unwrap();
+    let complaint = String::from_utf8(tried.stderr).unwrap();
+    assert!(
+        !tried.status.success() && complaint.contains("kernel.sys nothing/sys is no folder"),
+        "{complaint}"
+    );
 }
