@@ -29,8 +29,9 @@ async fn cores_and_memory_hold_inside() {
 async fn one_that_uses_too_much_memory_is_ended_and_says_so() {
     let Some(board) = Board::docker() else { return };
     let limits = Limits { memory: 16 << 20, ..limits() };
-    // An engine that hears of the end before it hears of the reason never says it; so the shell outlives what was killed.
-    let script = "dd if=/dev/zero of=/dev/null bs=64M count=1000; code=$?; sleep 2; exit $code";
+    // An engine that hears of the end before it hears of the reason never says it; so the shell outlives what was killed, by
+    // more than a busy machine takes.
+    let script = "dd if=/dev/zero of=/dev/null bs=64M count=1000; code=$?; sleep 10; exit $code";
     let spec = board.spec(&["sh", "-c", script]);
     let id = board.engine.create(&board.owner("u1"), &spec, &limits).await.expect("created");
     board.engine.start(&id).await.expect("started");
