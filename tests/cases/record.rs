@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use cardcage_tests::{ASKS_HTTP, AgentPlan, Guest, HOSTILE, Nvml, World};
+use cardcage_tests::{ASKS_HTTP, AgentPlan, Guest, HOSTILE, Nvml, World, in_ci, skip};
 use serde_json::Value;
 
 use crate::http::{config as asking, servers::Server};
@@ -232,6 +232,22 @@ fn what_libraries_said_is_played_without_them() {
     let said = bench.replay("gpu-nvidia", &recording);
     assert_eq!(said["like_recorded"], true, "{said}");
     assert_eq!(said["samples"][2]["sample"]["gpus"].as_array().unwrap().len(), 2, "{said}");
+}
+
+/// The real library, where there is what it is for. No machine can be made to have that, CI's neither.
+#[test]
+fn what_the_real_library_said_of_a_real_accelerator_is_played() {
+    if !Path::new("/dev/nvidiactl").exists() {
+        if !in_ci() {
+            skip("the real library of NVIDIA's", "an accelerator of NVIDIA's, and its driver");
+        }
+        return;
+    }
+    let bench = Bench::new();
+    let recording = bench.record(bench.world.agent(), "gpu-nvidia");
+    let said = bench.replay("gpu-nvidia", &recording);
+    assert_eq!(said["like_recorded"], true, "{said}");
+    assert!(!said["samples"][2]["sample"]["gpus"].as_array().unwrap().is_empty(), "{said}");
 }
 
 #[test]

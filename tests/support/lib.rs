@@ -59,7 +59,7 @@ pub use http::{Answer, connect_from, delete, get, get_from, post, post_from, put
 pub use lab_board::{Console, LabBoard, Suite};
 pub use listener::{Listener, Manner, Report, sender_at};
 pub use manager::{Manager, ManagerPlan};
-pub use namespace::{Lab, Namespace, namespaces_are_allowed, skip};
+pub use namespace::{Lab, Namespace, in_ci, namespaces_are_allowed, skip};
 pub use nvml::Nvml;
 pub use packages::{
     EntryType, SERVE, bar, busybox_is_static, gzip, image, script, sha256, tar, tar_entry, zstd,

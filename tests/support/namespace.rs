@@ -38,11 +38,15 @@ fn try_namespace() -> Result<(), String> {
     }
 }
 
+/// Whether what a machine can be given must be there.
+pub fn in_ci() -> bool {
+    ["CI", "CARDCAGE_CI"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
 /// Says that a test was left out, and why.
 #[track_caller]
 pub fn skip(test: &str, missing: &str) -> bool {
-    let told = ["CI", "CARDCAGE_CI"].iter().any(|name| std::env::var_os(name).is_some());
-    assert!(!told, "{test} needs {missing}");
+    assert!(!in_ci(), "{test} needs {missing}");
     // Not by eprintln, which is only shown for tests that fail.
     let _unread = writeln!(std::io::stderr(), "skipped: {test} needs {missing}");
     false
