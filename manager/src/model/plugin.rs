@@ -112,6 +112,12 @@ pub fn verdict(plugins: &[Installed], digest: &str) -> Verdict {
     }
 }
 
+/// Whether this content waits beside what runs, as what has not proved itself does.
+pub fn is_kept_out(plugins: &[Installed], digest: &str) -> bool {
+    let mut replacements = plugins.iter().filter_map(|plugin| plugin.more.as_ref()?.replacement.as_ref());
+    replacements.any(|next| next.digest.as_str() == digest)
+}
+
 fn of_current(plugin: &Installed) -> Verdict {
     let said = said(&plugin.state, plugin.reason.as_ref());
     match plugin.state.as_str() {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::Plugins;
 use crate::agents::{Answer, Call, NoAnswer};
 use crate::model::BoardId;
-use crate::model::plugin::{Fate, Verdict, verdict};
+use crate::model::plugin::{Fate, Verdict, is_kept_out, verdict};
 use crate::protocol::plugins::{self, Held};
 
 /// How often it is looked what has become of it.
@@ -104,8 +104,10 @@ impl Plugins {
         let message = match fate {
             Fate::Running | Fate::Idle => message,
             _ if changed => format!("{message}; {}", self.taken_back(board, plugin).await),
-            // It came by an earlier push, whose manager could not take it back.
-            Fate::Failed if pushed_before => format!("{message}; {}", self.taken_back(board, plugin).await),
+            // It came by an earlier push, whose manager could not take it back. What has run since then stays.
+            Fate::Failed if pushed_before && self.is_kept_out(agent, plugin).await => {
+                format!("{message}; {}", self.taken_back(board, plugin).await)
+            }
             _ => format!("{message}; the file was there before, so it stays"),
         };
         Attempted { fate, message, changed }
@@ -141,6 +143,10 @@ impl Plugins {
         }
     }
 
+    async fn is_kept_out(&self, agent: SocketAddrV4, plugin: &Plugin) -> bool {
+        self.look(agent).await.is_ok_and(|list| is_kept_out(&list, &plugin.digest))
+    }
+
     /// Has the agent put back what it had. What came of that, in words.
     pub(super) async fn taken_back(&self, board: &BoardId, plugin: &Plugin) -> String {
         let path = format!("{}?digest={}", path(plugin), plugin.digest);
@@ -157,7 +163,7 @@ impl Plugins {
             Err(Trouble::Refused(why)) => format!("NOT taken back: {why}"),
             Err(Trouble::NoAnswer(why)) => {
                 format!(
-                    "NOT taken back: {why}; push the same file again when the board is back, and it will be"
+                    "NOT taken back: {why}; push the same file again when the board is back, which settles it"
                 )
             }
         }
