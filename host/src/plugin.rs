@@ -40,7 +40,7 @@ mod watch;
 pub use admit::Admitted;
 pub use backends::{PluginBackends, Registrar};
 pub use built_in::{BUILT_IN, BuiltIn};
-pub use cache::{Cache, CacheError};
+pub use cache::{Cache, CacheError, Fault};
 pub use folder::{find, holding, name};
 pub use grants::Grants;
 pub use instance::{CallError, Declined, Instance, LinkedProbe, Sampled};

@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<()> {
         Some(index) => admitted_for(&config, &arguments.plugin, &index.recording().header)?,
         None => admitted(&config, &arguments.plugin)?,
     };
-    let kit = Kit::for_trial(&config)?;
+    let kit = if recorded.is_some() { Kit::for_trial(&config)? } else { Kit::on_board(&config)? };
     let runtime = runtime()?;
     let checks = runtime.block_on(async {
         let rehearsal = Rehearsal::new(&kit, &plugin).await?;

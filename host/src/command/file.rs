@@ -52,8 +52,13 @@ fn write(path: &Path, bytes: &[u8], readers: For) -> io::Result<()> {
         For::Everybody => 0o666,
         For::Owner => 0o600,
     };
+    // What lies under that name is somebody else's, or left by one that was killed.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(mode).custom_flags(O_NOFOLLOW);
+    options.write(true).create_new(true).mode(mode).custom_flags(O_NOFOLLOW);
     let mut file = options.open(path)?;
     file.write_all(bytes)?;
     file.sync_all()

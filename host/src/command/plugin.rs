@@ -46,7 +46,7 @@ pub enum PluginCommand {
     Keygen(KeygenArguments),
     /// Signs a plugin, in a form that other tools for WebAssembly read too.
     Sign(SignArguments),
-    /// Says which trusted keys signed a plugin; fails if none did. With --config it asks what the agent asks.
+    /// Says which trusted keys signed a plugin; fails if none did. With --config it asks what the agent asks of its signature.
     Verify(VerifyArguments),
     /// Gets a plugin out of a container registry, by tag or digest, checks it, and puts it into the folder.
     Pull(PullArguments),

@@ -23,7 +23,7 @@ const FIRST_LINE: u64 = 1 << 20;
 
 pub(super) fn run(arguments: &RecordArguments) -> Result<()> {
     let config = arguments.config.load()?;
-    let kit = Kit::for_trial(&config)?;
+    let kit = Kit::on_board(&config)?;
     let plugin = admitted(&config, &arguments.plugin)?;
     let name = plugin.package().name.clone();
     let path = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.recording")));
@@ -58,7 +58,8 @@ fn replaces(path: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         about => about.with_context(unread)?,
     };
-    let ours = about.is_file() && is_recording(path).with_context(unread)?;
+    // An empty file is nobody's loss.
+    let ours = about.is_file() && (about.len() == 0 || is_recording(path).with_context(unread)?);
     ensure!(
         ours,
         "{} is there and is no recording, so it is left as it is: name another file with --output",

@@ -1,12 +1,13 @@
 //! A probe that runs outside of the agent: on this board, with what it is told recorded, or on a board that was.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
@@ -148,13 +149,14 @@ pub(super) fn recorded(path: &Path) -> Result<Arc<Index>> {
     Ok(Arc::new(Index::new(Recording::read(path)?)))
 }
 
-/// Fails at once where `file::replace` would at the end, when what was to be kept is lost.
+/// Fails at once where `file::replace` would at the end, when what was to be kept is lost. Nothing is made.
 pub(super) fn writable(path: &Path) -> Result<()> {
-    let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
+    ensure!(path.file_name().is_some(), "{} is no file", path.display());
     ensure!(!path.is_dir(), "{} is a folder: name a file in it", path.display());
-    let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    File::create_new(&beside)
-        .and_then(|_| fs::remove_file(&beside))
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let may = AccessFlags::W_OK | AccessFlags::X_OK;
+    faccessat(AT_FDCWD, folder, may, AtFlags::AT_EACCESS)
+        .map_err(std::io::Error::from)
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 

@@ -22,6 +22,11 @@ pub(super) fn run(arguments: &TryArguments, path: &Path) -> Result<()> {
         bail!("--replay takes one plugin: its name, or its file");
     };
     if let (Some(expected), true) = (&arguments.expect, arguments.accept) {
+        ensure!(
+            !file::is_same(expected, path),
+            "{} is the recording, which would be lost: name another file with --expect",
+            path.display()
+        );
         writable(expected)?;
     }
     let index = recorded(path)?;
@@ -57,7 +62,7 @@ pub(super) fn run(arguments: &TryArguments, path: &Path) -> Result<()> {
             "support": support.as_str(),
             "samples": samples,
             "compared": both,
-            "like_recorded": unlike.is_none(),
+            "like_recorded": both > 0 && unlike.is_none(),
             "difference": unlike,
             "not_recorded": misses,
         });

@@ -30,7 +30,7 @@ pub struct RunArguments {
 pub(super) fn run(asked: &RunArguments) -> Result<()> {
     let config = asked.config.load()?;
     let given = arguments(asked.arguments.as_bytes()).map_err(|reason| anyhow!(reason))?;
-    let kit = Arc::new(Kit::for_trial(&config)?);
+    let kit = Arc::new(Kit::on_board(&config)?);
     let plugin = admitted(&config, std::slice::from_ref(&asked.plugin))?.pop();
     let plugin = plugin.ok_or_else(|| anyhow!("{} is no plugin", asked.plugin))?;
     let name = plugin.package().name.clone();

@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &TryArguments) -> Result<()> {
         return replay::run(arguments, recording);
     }
     let config = arguments.config.load()?;
-    let kit = Arc::new(Kit::for_trial(&config)?);
+    let kit = Arc::new(Kit::on_board(&config)?);
     let mut plugins = admitted(&config, &arguments.plugins)?;
     if arguments.plugins.is_empty() {
         // Backends and tasks have nothing to sample; one that is named is told so.

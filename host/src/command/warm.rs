@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 
 use super::r#try::runtime;
 use crate::config::Config;
-use crate::plugin::{self, Admitted, BUILT_IN, Kit};
+use crate::plugin::{self, Admitted, BUILT_IN, Fault, Kit};
 
 /// Compiles every plugin that the agent would load, and says which it would not.
 pub(super) fn warm(config: &Config) -> Result<()> {
@@ -17,8 +17,14 @@ pub(super) fn warm(config: &Config) -> Result<()> {
             match package.and_then(|package| Admitted::new(package, &config.plugins)) {
                 Ok(plugin) => {
                     let name = &plugin.package().name;
-                    kit.link(&plugin).await.map_err(|reason| anyhow!("{name}: {reason}"))?;
-                    writeln!(io::stdout(), "{name} is compiled")?;
+                    match kit.link(&plugin).await {
+                        Ok(_) => writeln!(io::stdout(), "{name} is compiled")?,
+                        // One that cannot be compiled is its vendor's, and the others are.
+                        Err(failed) if failed.fault == Fault::Plugin => {
+                            writeln!(io::stdout(), "{name} is left out: {failed}")?;
+                        }
+                        Err(failed) => return Err(anyhow!("{name}: {failed}")),
+                    }
                 }
                 Err(refused) => {
                     writeln!(io::stdout(), "{} is left out: {}", refused.name, refused.reason)?;

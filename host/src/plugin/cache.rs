@@ -125,7 +125,8 @@ impl Cache {
     pub fn of_user() -> Option<Self> {
         let below = |name: &str, more: &str| {
             let folder = std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())?;
-            Some(folder.join(more))
+            let is_ours = folder.metadata().is_ok_and(|about| is_own(&about));
+            is_ours.then(|| folder.join(more))
         };
         let folder = below("XDG_CACHE_HOME", "cardcage").or_else(|| below("HOME", ".cache/cardcage"));
         Self::open(&folder?).ok()

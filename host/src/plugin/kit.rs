@@ -122,13 +122,18 @@ impl Kit {
     /// For who tries a plugin, and may not be who runs the agent: compiled plugins are the user's own where the agent's may
     /// not be used.
     pub fn for_trial(config: &Config) -> Result<Self, KitError> {
+        let cache = Cache::open(&config.state_dir);
+        Self::with(config, cache.or_else(|refused| Cache::of_user().ok_or(refused))?)
+    }
+
+    /// The same, on a board that must be there.
+    pub fn on_board(config: &Config) -> Result<Self, KitError> {
         for (key, folder) in [("kernel.proc", &config.kernel.proc), ("kernel.sys", &config.kernel.sys)] {
             if let Some(folder) = folder.clone().filter(|folder| !folder.is_dir()) {
                 return Err(KitError::NoBoard { key, folder });
             }
         }
-        let cache = Cache::open(&config.state_dir);
-        Self::with(config, cache.or_else(|refused| Cache::of_user().ok_or(refused))?)
+        Self::for_trial(config)
     }
 
     fn with(config: &Config, cache: Cache) -> Result<Self, KitError> {
