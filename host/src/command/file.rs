@@ -6,7 +6,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::libc::O_NOFOLLOW;
+use nix::unistd::{AccessFlags, faccessat};
 
 /// All of it, if it has no more bytes than that.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
@@ -41,10 +43,23 @@ pub(super) fn replace(path: &Path, bytes: &[u8], readers: For) -> Result<()> {
     if written.is_err() {
         let _ = std::fs::remove_file(&new);
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     written
-        .and_then(|()| File::open(folder)?.sync_all())
+        .and_then(|()| File::open(folder(path))?.sync_all())
         .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Fails at once where [`replace`] would at the end, when what was to be kept is lost. Nothing is made.
+pub(super) fn writable(path: &Path) -> Result<()> {
+    ensure!(path.file_name().is_some(), "{} is no file", path.display());
+    ensure!(!path.is_dir(), "{} is a folder: name a file in it", path.display());
+    let may = AccessFlags::W_OK | AccessFlags::X_OK;
+    faccessat(AT_FDCWD, folder(path), may, AtFlags::AT_EACCESS)
+        .map_err(io::Error::from)
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn write(path: &Path, bytes: &[u8], readers: For) -> io::Result<()> {

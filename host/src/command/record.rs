@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::file::{self, For};
 use super::plugin::RecordArguments;
-use super::rehearsal::{Failure, Rehearsal, admitted, writable};
+use super::rehearsal::{Failure, Rehearsal, admitted};
 use super::r#try::runtime;
 use crate::capability::tape::{Header, Recording, Tape};
 use crate::error::chain;
@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &RecordArguments) -> Result<()> {
     let path = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.recording")));
     // Now: at the end all samples would be lost.
     let replaced = replaces(&path)?;
-    writable(&path)?;
+    file::writable(&path)?;
     let every = arguments.every.unwrap_or(plugin.package().manifest.probe.every);
     let runtime = runtime()?;
     let (recording, failure) = runtime.block_on(async {

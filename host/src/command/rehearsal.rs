@@ -5,9 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{AccessFlags, faccessat};
+use anyhow::{Result, anyhow};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
@@ -147,17 +145,6 @@ fn package(config: &Config, name: &str) -> Result<Package> {
 /// A recording, ready to be played.
 pub(super) fn recorded(path: &Path) -> Result<Arc<Index>> {
     Ok(Arc::new(Index::new(Recording::read(path)?)))
-}
-
-/// Fails at once where `file::replace` would at the end, when what was to be kept is lost. Nothing is made.
-pub(super) fn writable(path: &Path) -> Result<()> {
-    ensure!(path.file_name().is_some(), "{} is no file", path.display());
-    ensure!(!path.is_dir(), "{} is a folder: name a file in it", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let may = AccessFlags::W_OK | AccessFlags::X_OK;
-    faccessat(AT_FDCWD, folder, may, AtFlags::AT_EACCESS)
-        .map_err(std::io::Error::from)
-        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// The first place where two values are not the same, bit for bit.

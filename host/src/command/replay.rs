@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::file::{self, For};
 use super::plugin::TryArguments;
-use super::rehearsal::{Rehearsal, admitted_for, difference, recorded, writable};
+use super::rehearsal::{Rehearsal, admitted_for, difference, recorded};
 use super::r#try::runtime;
 use crate::capability::tape::{Outcome, Tape};
 use crate::error::chain;
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &TryArguments, path: &Path) -> Result<()> {
             "{} is the recording, which would be lost: name another file with --expect",
             path.display()
         );
-        writable(expected)?;
+        file::writable(expected)?;
     }
     let index = recorded(path)?;
     let recording = index.recording();
