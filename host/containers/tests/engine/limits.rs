@@ -29,12 +29,20 @@ async fn cores_and_memory_hold_inside() {
 async fn one_that_uses_too_much_memory_is_ended_and_says_so() {
     let Some(board) = Board::docker() else { return };
     let limits = Limits { memory: 16 << 20, ..limits() };
-    // An engine that hears of the end before it hears of the reason never says it; so the shell outlives what was killed, by
-    // more than a busy machine takes.
-    let script = "dd if=/dev/zero of=/dev/null bs=64M count=1000; code=$?; sleep 10; exit $code";
-    let spec = board.spec(&["sh", "-c", script]);
+    // An engine of these days does not hear of what runs out of memory while it is being started, nor of what ends before it
+    // has heard the reason. So the program is told when to take the memory, and when to end.
+    let script = "until [ -e /told/take ]; do sleep 0.1; done; \
+        dd if=/dev/zero of=/dev/null bs=64M count=1000; code=$?; \
+        until [ -e /told/end ]; do sleep 0.1; done; exit $code";
+    let told = board.folder.path().join("told");
+    std::fs::create_dir(&told).expect("made");
+    let mut spec = board.spec(&["sh", "-c", script]);
+    spec.mounts = vec![Mount { source: told.display().to_string(), target: "/told".into(), read_only: true }];
     let id = board.engine.create(&board.owner("u1"), &spec, &limits).await.expect("created");
     board.engine.start(&id).await.expect("started");
+    std::fs::write(told.join("take"), "").expect("written");
+    board.wait_for_event(&id, "oom").await;
+    std::fs::write(told.join("end"), "").expect("written");
     let ended = board.ended(&id).await;
     assert!(ended.out_of_memory, "{ended:?}");
     assert_eq!(ended.exit_code, Some(137));

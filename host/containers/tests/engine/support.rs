@@ -132,6 +132,18 @@ impl Board {
     pub async fn ended(&self, id: &str) -> Info {
         self.until(id, "ended", |info| info.state == "exited").await
     }
+
+    /// Until the engine itself says that this befell the container.
+    pub async fn wait_for_event(&self, id: &str, event: &str) {
+        let end = Instant::now() + PATIENCE;
+        let filters = [format!("container={id}"), format!("event={event}")];
+        let words =
+            ["events", "--since", "10m", "--until", "0s", "--filter", &filters[0], "--filter", &filters[1]];
+        while self.does(&words).is_empty() {
+            assert!(Instant::now() < end, "no {event} of {id}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
 }
 
 impl Drop for Board {
