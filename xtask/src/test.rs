@@ -23,7 +23,8 @@ const STEPS: [Step; 10] = [
     ("lints", || clippy(&["--workspace", "--all-targets"])),
     ("lints of the plugins", lint_plugins),
     ("build", || cargo_step(&["build", "--workspace", "--all-targets"])),
-    ("tests", || engine::with_engine(|| cargo_step(&["test", "--workspace"]))),
+    // To the end, so that one run tells everything that fails.
+    ("tests", || engine::with_engine(|| cargo_step(&["test", "--workspace", "--no-fail-fast"]))),
     ("documentation of the crates", crate_documentation),
     ("units of systemd", units::verify),
     ("documents", documents::test),
