@@ -38,6 +38,8 @@ const AT_ONCE: usize = 2;
 /// Compiled plugins that are kept although their plugins are gone: who goes back to an earlier version does not wait.
 const LATELY: usize = 16;
 const LATELY_BYTES: u64 = 32 << 20;
+/// The same in a person's own cache, where a plugin is tried again and again: one that brings an interpreter has tens of MiB.
+const TRIED_BYTES: u64 = 512 << 20;
 /// What is kept of a child's complaint, in bytes.
 const COMPLAINT: u64 = 2048;
 
@@ -129,7 +131,9 @@ impl Cache {
             is_ours.then(|| folder.join(more))
         };
         let folder = below("XDG_CACHE_HOME", "cardcage").or_else(|| below("HOME", ".cache/cardcage"));
-        Self::open(&folder?).ok()
+        let cache = Self::open(&folder?).ok()?;
+        cache.keep_lately(&BTreeSet::new(), TRIED_BYTES);
+        Some(cache)
     }
 
     /// Whether the cache of a state directory, if there is one, is the agent's alone.
@@ -157,6 +161,10 @@ impl Cache {
     /// Removes what belongs to plugins that are not there any more, except for some that were there lately and may come
     /// back, and what a killed agent left unfinished.
     pub fn prune(&self, used: &BTreeSet<Digest>) {
+        self.keep_lately(used, LATELY_BYTES);
+    }
+
+    fn keep_lately(&self, used: &BTreeSet<Digest>, mut room: u64) {
         let kept: BTreeSet<String> = used.iter().map(ToString::to_string).collect();
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
         let mut old = Vec::new();
@@ -170,7 +178,6 @@ impl Cache {
             old.push((made, size, name));
         }
         old.sort();
-        let mut room = LATELY_BYTES;
         for (index, (_, size, name)) in old.into_iter().rev().enumerate() {
             match room.checked_sub(size).filter(|_| index < LATELY) {
                 Some(left) => room = left,
