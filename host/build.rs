@@ -50,10 +50,11 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// A nested cargo must not wait for the lock of the outer one, so it has a target directory of its own, and it must not
-/// inherit flags that were meant for the outer target.
+/// A nested cargo must not wait for the lock of the outer one, so it has a target directory of its own, below the outer one,
+/// where every profile and clippy find what is built. And it must not inherit flags that were meant for the outer target.
 fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Error> {
-    let target = out.join("guests");
+    let outer = out.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    let target = outer.unwrap_or(out).join("guests");
     let mut cargo = Command::new(std::env::var("CARGO")?);
     cargo.current_dir(workspace).args([
         "build",

@@ -28,11 +28,11 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// As the agent's build script builds the built-in plugins: a target directory of its own, because the outer cargo holds
-/// the lock of the other, and no flags that were meant for the outer target. Each guest by itself: built with others, a
-/// guest without std would get what their dependencies bring, std among it.
+/// As the agent's build script builds the built-in plugins, and in the same target directory, but each guest by itself:
+/// built with others, a guest without std would get what their dependencies bring, std among it.
 fn build(workspace: &Path, out: &Path, package: &str) -> Result<PathBuf, Error> {
-    let target = out.join("guests");
+    let outer = out.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    let target = outer.unwrap_or(out).join("guests");
     let mut cargo = Command::new(std::env::var("CARGO")?);
     cargo.current_dir(workspace).env("CARGO_TARGET_DIR", &target);
     cargo.args(["build", "--locked", "--profile", "guest", "--target", "wasm32-wasip2"]);
