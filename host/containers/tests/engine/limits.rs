@@ -29,8 +29,8 @@ async fn cores_and_memory_hold_inside() {
 async fn one_that_uses_too_much_memory_is_ended_and_says_so() {
     let Some(board) = Board::docker() else { return };
     let limits = Limits { memory: 16 << 20, ..limits() };
-    // An engine of these days does not hear of what runs out of memory while it is being started, nor of what ends before it
-    // has heard the reason. So the program is told when to take the memory, and when to end.
+    // Before its version 2, containerd watches the memory of a container only once it has started it; and an engine that hears
+    // of the end before it hears of the reason never says it. So the program is told when to take the memory, and when to end.
     let script = "until [ -e /told/take ]; do sleep 0.1; done; \
         dd if=/dev/zero of=/dev/null bs=64M count=1000; code=$?; \
         until [ -e /told/end ]; do sleep 0.1; done; exit $code";
